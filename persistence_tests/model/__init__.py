@@ -1,0 +1,1 @@
+"""Operations, payloads, history, oracle, findings: pure, standard library only."""

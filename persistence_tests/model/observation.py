@@ -1,0 +1,60 @@
+"""What one path shows for one name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NodeKind(StrEnum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    OTHER = "other"
+    ABSENT = "absent"
+    ERROR = "error"
+
+
+class SpanSource(StrEnum):
+    OPERATION = "operation"
+    ZEROS = "zeros"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`length` bytes at `offset` of what was observed, and who wrote them.
+
+    For `operation`, these are the bytes at `origin` of the payload of operation `operation`.
+    """
+
+    offset: int
+    length: int
+    source: SpanSource
+    operation: int | None = None
+    origin: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One name through one path.
+
+    `size` in bytes, `sha256` hexadecimal, `mode` four octal digits ("0644"), `owner` "uid:gid".
+    `status` is the HTTP status, `error` why the path could not answer (`ERROR`). `spans` is there
+    only where the digest was not one that the history allows; it then covers the whole content, or
+    its first `attributed` bytes where the content was too long to attribute as a whole.
+    """
+
+    kind: NodeKind
+    size: int | None = None
+    sha256: str | None = None
+    mode: str | None = None
+    owner: str | None = None
+    status: int | None = None
+    content_type: str | None = None
+    error: str | None = None
+    spans: tuple[Span, ...] | None = None
+    attributed: int | None = None
+
+
+ABSENT = Observation(NodeKind.ABSENT)

@@ -1,0 +1,96 @@
+"""The protocol of a path: a way to reach the files.
+
+A path observes all names in one pass. A path that can write has a writer as well. To add a path: one
+module with a configuration (pydantic) and a class, and one line in `paths.PATHS`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from persistence_tests.model.observation import Observation
+from persistence_tests.model.operation import Operation, Outcome
+from persistence_tests.model.records import PathDeclared
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one pass showed.
+
+    `observations` holds every name asked for, and every other file where the path lists.
+    `method` names how it was read ("archive", "exec sha256sum", "http") and by which user.
+    `problem` is set where the pass as a whole could not be made; `observations` is then empty.
+    """
+
+    observations: dict[str, Observation]
+    method: str
+    directories: dict[str, Observation] = field(default_factory=dict)
+    problem: str | None = None
+
+
+class ReadingPath(Protocol):
+    @property
+    def declared(self) -> PathDeclared: ...
+
+    @property
+    def within(self) -> float:
+        """Seconds for which a read that is not yet right is tried again."""
+        ...
+
+    def observe(self, names: Sequence[str]) -> View:
+        """Look at `names` on fresh connections, all in one pass; never raises for what the stack does."""
+        ...
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The first `limit` bytes of a name, for attribution; empty where it cannot be read."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ProbingPath(Protocol):
+    """A path through a server, which must be able to say that a name is not there."""
+
+    def probe_absence(self, name: str) -> tuple[bool, str]:
+        """Ask for a name never written: whether the answer showed its absence, and the answer in words."""
+        ...
+
+
+class Content(Protocol):
+    """A payload, as a writer needs it."""
+
+    @property
+    def size(self) -> int: ...
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWrite:
+    """An operation to be made; `content` is what it writes, None for delete, rename and mkdir."""
+
+    operation: Operation
+    content: Content | None
+
+
+class Journal(Protocol):
+    """Where a writer says what it does. Thread-safe. `invoked` returns once the record is written."""
+
+    def invoked(self, operation: Operation) -> None: ...
+
+    def completed(
+        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+    ) -> None: ...
+
+
+class WritingPath(Protocol):
+    def write(self, batch: Sequence[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+        """Make the operations, in parallel where the path can; returns when all writers have ended.
+
+        Every operation begun is completed in the journal, as `info` where its fate is not known. Once
+        `stop` is set no further one is begun. Nothing is ever tried twice.
+        """
+        ...
