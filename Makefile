@@ -1,0 +1,61 @@
+# The two commands that do everything: make demo, make test. Every target prepares what it needs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+# Named after what it was made from, so that a second run has nothing to do.
+VENV := .venv/made-from-$(shell { pwd; cat pyproject.toml requirements.lock; } | cksum | cut -d' ' -f1)
+
+$(VENV):
+	@bootstrap/venv.sh $@
+
+.PHONY: help demo test test-unit soak check lint types layers format engine venv lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+demo: engine ## brings up the media stack, does to it what it must survive, and prints the verdict
+	@$(BIN)/persistence run scenarios/media.persistence.yaml
+
+test: engine ## all tests: of the harness, without and with an engine, then the media stack through pytest
+	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/engine
+	@$(BIN)/pytest -m persistence scenarios
+
+test-unit: $(VENV) ## the tests that need no engine
+	@$(BIN)/pytest tests/unit
+
+soak: engine ## long: each broken variant five times, and 200 sound steps on the media stack
+	@$(BIN)/pytest -m soak tests
+
+check: lint types layers ## lint, types and layers
+
+lint: $(VENV) ## ruff: rules and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(VENV) ## mypy, strict
+	@$(BIN)/mypy
+
+layers: $(VENV) ## import-linter: who may import whom
+	@$(BIN)/lint-imports
+
+format: $(VENV) ## formats the code and mends what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+engine: $(VENV) ## a Docker engine that answers, and debian:bookworm-slim on it
+	@$(BIN)/python -m bootstrap.engine
+
+venv: $(VENV) ## .venv with the locked dependencies
+
+lock: $(VENV) ## renews requirements.lock from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --all-extras \
+		--no-config --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml >/dev/null
+
+clean: ## removes what runs left on the engine, then .venv and all caches
+	@if [ -x $(BIN)/persistence ]; then $(BIN)/persistence clean || echo "clean: leftovers on the engine remain (see above)"; fi
+	@rm -rf .venv .cache build dist .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
