@@ -40,7 +40,7 @@ types: $(VENV) ## mypy, strict
 	@$(BIN)/mypy
 
 layers: $(VENV) ## import-linter: who may import whom
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 format: $(VENV) ## formats the code and mends what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet
@@ -57,5 +57,5 @@ lock: $(VENV) ## renews requirements.lock from pyproject.toml
 
 clean: ## removes what runs left on the engine, then .venv and all caches
 	@if [ -x $(BIN)/persistence ]; then $(BIN)/persistence clean || echo "clean: leftovers on the engine remain (see above)"; fi
-	@rm -rf .venv .cache build dist .hypothesis .import_linter_cache
+	@rm -rf .venv .cache build dist .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
 """Makes sure that the engine has `debian:bookworm-slim`, the base of every image built here.
 
-Pulled where a registry can be reached. Otherwise made with debootstrap, laid out as the published image is, plus
-the certificate authorities that this machine trusts, so that pip and npm work in a build behind a company's proxy.
+Pulled where a registry can be reached. Otherwise made with debootstrap, laid out as the published image is,
+plus the certificate authorities that this machine trusts, so that pip and npm work in a build behind a
+company's proxy.
 """
 
 import os
@@ -30,11 +31,7 @@ PULL_STALL_SECONDS = 15
 
 BUNDLE = Path("etc/ssl/certs/ca-certificates.crt")
 HOST_BUNDLES = (
-    *(
-        os.environ[name]
-        for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
-        if os.environ.get(name)
-    ),
+    *filter(None, map(os.environ.get, ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"))),
     f"/{BUNDLE}",
     "/etc/pki/tls/certs/ca-bundle.crt",
 )
@@ -100,11 +97,7 @@ def pull(client: DockerClient) -> str | None:
 
 def import_from_debootstrap(client: DockerClient) -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
-        fail(
-            "image",
-            "without a registry it can only be made on Linux, as root",
-            f"Or load it: docker pull {IMAGE}",
-        )
+        fail("image", "only root on Linux can make one without a registry", f"docker pull {IMAGE}")
     if not shutil.which("debootstrap"):
         if not can_apt_install():
             fail("image", "debootstrap is not installed", "Install it, then run make again.")
@@ -129,19 +122,14 @@ def debian_root() -> Iterator[Path]:
     log = LOGS / "debootstrap.log"
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="debootstrap-") as directory:
         root = Path(directory) / "root"
-        command = [
-            "debootstrap",
-            "--variant=minbase",
-            "--include=ca-certificates",
-            "bookworm",
-            str(root),
-            MIRROR,
-        ]
+        # In a mount namespace of its own, so that an interrupted one leaves no /proc mounted in there.
+        command = ["unshare", "--mount", "debootstrap", "--variant=minbase", "--include=ca-certificates"]
+        command += ["bookworm", str(root), MIRROR]
         with log.open("wb") as output:
-            status = subprocess.run(
+            made = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-            ).returncode
-        if status:
+            )
+        if made.returncode:
             tail = log.read_text(errors="replace").splitlines()[-20:]
             fail("image", f"debootstrap failed; the end of {log}:", *tail)
         yield root
@@ -180,7 +168,7 @@ def publish_like(root: Path) -> None:
 
 
 def trust_what_the_host_trusts(root: Path) -> list[str]:
-    """Adds the host's certificate authorities; returns the image's settings that make pip and npm use them."""
+    """Adds the host's certificate authorities; returns the image settings by which pip and npm use them."""
     host_bundle = next((Path(name) for name in HOST_BUNDLES if Path(name).is_file()), None)
     if host_bundle is None:
         return []

@@ -47,9 +47,19 @@ def connect() -> DockerClient:
     if "DOCKER_HOST" in os.environ or not (chosen := context()):
         client = DockerClient.from_env(use_ssh_client=True)
     else:
-        client = DockerClient(base_url=chosen.Host, tls=chosen.TLSConfig or False, use_ssh_client=True)
+        client = DockerClient(
+            base_url=chosen.Host,
+            tls=getattr(chosen, "TLSConfig", None) or False,
+            use_ssh_client=True,
+        )
     client.ping()
     return client
+
+
+def cause(error: BaseException) -> str:
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error)
 
 
 def refuse_unless_startable(reason: str) -> None:
@@ -57,7 +67,7 @@ def refuse_unless_startable(reason: str) -> None:
     if host not in (LOCAL_ENGINE, "unix:///run/docker.sock"):
         fail(
             "engine",
-            f"no engine answers at {host}, which {origin} names: {reason}",
+            f"no engine answers at {host}, which {origin} names: {cause(reason)}",
             "Start that engine, or unset DOCKER_HOST (docker context use default) for this machine's own.",
         )
     if sys.platform != "linux":
@@ -129,7 +139,9 @@ def await_engine() -> DockerClient:
                 tail = (
                     ENGINE_LOG.read_text(errors="replace").splitlines()[-10:] if ENGINE_LOG.exists() else []
                 )
-                fail("engine", f"started, but does not answer after {START_SECONDS} s: {reason}", *tail)
+                fail(
+                    "engine", f"started, but does not answer after {START_SECONDS} s: {cause(reason)}", *tail
+                )
         time.sleep(POLL_SECONDS)
 
 
@@ -138,7 +150,7 @@ def engine() -> DockerClient:
     try:
         return connect()
     except (DockerException, RequestException) as reason:
-        refuse_unless_startable(str(reason))
+        refuse_unless_startable(cause(reason))
     if not shutil.which("dockerd"):
         apt_install("engine", "docker.io")
     start_engine()
