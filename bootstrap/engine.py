@@ -67,7 +67,7 @@ def refuse_unless_startable(reason: str) -> None:
     if host not in (LOCAL_ENGINE, "unix:///run/docker.sock"):
         fail(
             "engine",
-            f"no engine answers at {host}, which {origin} names: {cause(reason)}",
+            f"no engine answers at {host}, which {origin} names: {reason}",
             "Start that engine, or unset DOCKER_HOST (docker context use default) for this machine's own.",
         )
     if sys.platform != "linux":
