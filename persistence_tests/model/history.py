@@ -1,0 +1,218 @@
+"""The history of a run on disk: JSON lines, appended as things happen.
+
+    {"history": 1, "at": 0.0, "scenario": null, "type": "RunBegan", …the record's fields}
+
+Every record is one line and one write, so a run that is killed leaves whole lines, but perhaps the last.
+The first line carries the version of the format.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from persistence_tests.errors import HistoryError
+from persistence_tests.model.codec import decode, encode
+from persistence_tests.model.records import Entry, Record
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The entries of a history in their order. `torn` says that its last line was cut off, and left out."""
+
+    entries: tuple[Entry, ...]
+    torn: bool
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class HistoryWriter:
+    """Appends to a new history. Thread-safe.
+
+    `listeners` are called with every entry, in the order of the file, once its line is written. No lock is
+    held meanwhile, so a listener may append, and may wait for a thread that does. With several threads, one
+    of them makes the calls for all: once they have all returned, every call was made. What a listener raises
+    comes out of the `append` that made the call, after all calls.
+    """
+
+    def __init__(self, path: Path | str, started_monotonic: float | None = None) -> None:
+        """`started_monotonic` is the `time.monotonic()` from which entries count; default now.
+
+        Raises HistoryError where the file cannot be made or is there already.
+        """
+        self.path = Path(path)
+        self.listeners: list[Callable[[Entry], None]] = []
+        self._started = time.monotonic() if started_monotonic is None else started_monotonic
+        self._lock = threading.Lock()
+        self._undelivered: deque[Entry] = deque()
+        self._delivering = False
+        self._empty = True
+        self._broken: str | None = None
+        try:
+            self._file = os.open(
+                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
+            )
+        except OSError as error:
+            raise HistoryError(
+                f"the history cannot be written: {error.strerror}",
+                where=str(self.path),
+                remedy="choose another directory for the reports",
+            ) from error
+
+    def append(self, scenario: str | None, record: Record) -> Entry:
+        """Write a record; once this returns, the engine's system has it (`sync` puts it on the disk)."""
+        values = encode(record)
+        with self._lock:
+            if self._broken:
+                raise HistoryError(self._broken, where=str(self.path))
+            at = round(max(time.monotonic() - self._started, 0.0), 6)
+            head: dict[str, Any] = {"history": FORMAT} if self._empty else {}
+            line = json.dumps(
+                head | {"at": at, "scenario": scenario, "type": type(record).__name__} | values,
+                allow_nan=False,
+                separators=(",", ":"),
+            )
+            self._write(line.encode("ascii") + b"\n")
+            self._empty = False
+            entry = Entry(at, scenario, record)
+            self._undelivered.append(entry)
+        self._deliver()
+        return entry
+
+    def sync(self) -> None:
+        """Put everything written so far on the disk."""
+        with self._lock:
+            if self._broken:
+                raise HistoryError(self._broken, where=str(self.path))
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise self._break(error) from error
+
+    def close(self) -> None:
+        """Sync and close; a second time does nothing."""
+        with self._lock:
+            if self._file < 0:
+                return
+            file, self._file = self._file, -1
+            failed, self._broken = self._broken, "the history is closed"
+            try:
+                if not failed:
+                    os.fsync(file)
+            except OSError as error:
+                raise self._break(error) from error
+            finally:
+                os.close(file)
+
+    def __enter__(self) -> HistoryWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            raise self._break(error) from error
+
+    def _break(self, error: OSError) -> HistoryError:
+        """After a failed write the last line may be half a line, and nothing may follow it."""
+        self._broken = f"the history cannot be written: {error.strerror}"
+        return HistoryError(self._broken, where=str(self.path), remedy="look at the disk's free space")
+
+    def _deliver(self) -> None:
+        with self._lock:
+            if self._delivering:
+                return
+            self._delivering = True
+        raised: Exception | None = None
+        while (entry := self._next()) is not None:
+            for listener in tuple(self.listeners):
+                try:
+                    listener(entry)
+                except Exception as error:
+                    raised = raised or error
+                except BaseException:
+                    with self._lock:
+                        self._delivering = False
+                    raise
+        if raised is not None:
+            raise raised
+
+    def _next(self) -> Entry | None:
+        with self._lock:
+            if self._undelivered:
+                return self._undelivered.popleft()
+            self._delivering = False
+            return None
+
+
+def read_history(path: Path | str) -> History:
+    """Read what a HistoryWriter wrote, of a run that is over, was killed, or still goes on.
+
+    Raises HistoryError, with the number of the line, for anything but a last line without its end.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise HistoryError(f"the history cannot be read: {error.strerror}", where=str(path)) from error
+    *lines, rest = content.split(b"\n")
+    entries = tuple(_entry(line, number, path) for number, line in enumerate(lines, start=1))
+    return History(entries, torn=bool(rest))
+
+
+def _entry(line: bytes, number: int, path: Path | str) -> Entry:
+    where = f"{path}:{number}"
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise HistoryError("the line is not JSON", where=where) from error
+    if not isinstance(values, dict):
+        raise HistoryError("the line is not a JSON object", where=where)
+    _check_format(values.pop("history", None), number, where)
+    at, scenario, name = (values.pop(key, None) for key in ("at", "scenario", "type"))
+    if (
+        type(at) not in {int, float}
+        or not math.isfinite(at)
+        or not isinstance(name, str)
+        or not isinstance(scenario, str | None)
+    ):
+        raise HistoryError(
+            "the line is not an entry of a history: at, scenario or type is wrong", where=where
+        )
+    try:
+        return Entry(float(at), scenario, decode(name, values))
+    except HistoryError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        raise HistoryError(what, where=where, remedy=error.remedy) from error
+
+
+def _check_format(version: object, number: int, where: str) -> None:
+    if number > 1 and version is None:
+        return
+    if number == 1 and type(version) is int and version == FORMAT:
+        return
+    if number == 1 and type(version) is int:
+        raise HistoryError(
+            f"the history has format {version}, this version reads format {FORMAT}",
+            where=where,
+            remedy="read it with the version that wrote it",
+        )
+    raise HistoryError("this is not a history: its first line, and no other, carries its format", where=where)
