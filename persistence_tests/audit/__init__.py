@@ -1,0 +1,1 @@
+"""Pure rules over a recorded configuration; diagnosis joins them with a finding."""

@@ -1,0 +1,84 @@
+"""The recorded configuration of a stack, as the rules read it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Backing(StrEnum):
+    """What keeps the files of a directory in a container; see PLATFORM, "Which storage survives"."""
+
+    LAYER = "writable layer"
+    TMPFS = "tmpfs"
+    ANONYMOUS = "anonymous volume"
+    NAMED = "named volume"
+    BIND = "bind mount"
+
+
+@dataclass(frozen=True, slots=True)
+class MountTarget:
+    target: str
+    backing: Backing
+    source: str
+
+    def holds(self, directory: str) -> bool:
+        """Whether `directory` is the mount's target or lies below it."""
+        return _is_below(directory, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """`resolved` is what `docker compose config --format json` prints, `mounts` what the engine really mounted.
+
+    `mounts` maps a service to entries with the keys kind, source and target.
+    """
+
+    resolved: Mapping[str, Any]
+    mounts: Mapping[str, list[dict[str, str]]]
+
+    def targets(self, service: str) -> list[MountTarget]:
+        """Every mount of a service: those of the Compose file and those that its image adds."""
+        definition = (self.resolved.get("services") or {}).get(service) or {}
+        targets = [_declared(entry) for entry in definition.get("volumes") or []]
+        tmpfs = definition.get("tmpfs") or []
+        for entry in [tmpfs] if isinstance(tmpfs, str) else tmpfs:
+            target = str(entry).split(":", 1)[0]
+            targets.append(MountTarget(_clean(target), Backing.TMPFS, ""))
+        known = {target.target for target in targets}
+        for mount in self.mounts.get(service, []):
+            target = _clean(mount["target"])
+            if target not in known:
+                kind = Backing.TMPFS if mount["kind"] == "tmpfs" else Backing.ANONYMOUS
+                targets.append(MountTarget(target, kind, mount.get("source", "")))
+        return targets
+
+    def mount_of(self, service: str, directory: str) -> MountTarget | None:
+        """The innermost mount that holds a directory; None where it lies in the writable layer."""
+        holding = [mount for mount in self.targets(service) if mount.holds(_clean(directory))]
+        return max(holding, key=lambda mount: len(mount.target), default=None)
+
+    def backing(self, service: str, directory: str) -> Backing:
+        mount = self.mount_of(service, directory)
+        return mount.backing if mount else Backing.LAYER
+
+
+def _declared(entry: Mapping[str, Any]) -> MountTarget:
+    source = str(entry.get("source") or "")
+    backing = {
+        "bind": Backing.BIND,
+        "tmpfs": Backing.TMPFS,
+        "volume": Backing.NAMED if source else Backing.ANONYMOUS,
+    }.get(str(entry.get("type")), Backing.BIND)
+    return MountTarget(_clean(str(entry.get("target", ""))), backing, source)
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path or "/")
+
+
+def _is_below(directory: str, parent: str) -> bool:
+    return directory == parent or parent == "/" or directory.startswith(parent + "/")

@@ -1,0 +1,281 @@
+"""The command `persistence`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from persistence_tests import __version__
+from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from persistence_tests.report.result import RunResult
+    from persistence_tests.run.settings import Settings
+    from persistence_tests.scenario.scenario import Scenario
+
+DEFAULT_SCENARIOS = Path("scenarios")
+KEPT, FAULT, USAGE, INTERRUPTED = 0, 2, 64, 130
+
+SCENARIOS = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+ENGINE = click.option(
+    "--engine", metavar="URL", help="Docker engine; default: DOCKER_HOST or the current context."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="persistence")
+def cli() -> None:
+    """Prove that what a Compose stack acknowledged is still there, byte for byte.
+
+    Exit codes: 0 kept, 1 lost or unavailable, 2 inconclusive or skipped, 64 usage, 130 interrupted.
+    """
+
+
+@cli.command()
+@SCENARIOS
+@click.option("--event", "events", multiple=True, metavar="E", help="Only the steps of this event; repeatable.")
+@click.option("--path", "paths", multiple=True, metavar="P", help="Only this path; repeatable.")
+@click.option("--seed", type=int, help="Seed of names; every run prints its own.")
+@click.option("--plan", is_flag=True, help="Say what would be made, how long and how big; touches nothing.")
+@click.option(
+    "--keep",
+    type=click.Choice(["always", "on-failure", "never"]),
+    default="never",
+    show_default=True,
+    help="When to leave the stack running.",
+)
+@ENGINE
+@click.option(
+    "--report-dir",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Where each run makes a directory for its reports.",
+)
+@click.option("--allow-skip", is_flag=True, help="A skipped step does not fail the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout, all else on stderr.")
+def run(
+    scenarios: tuple[Path, ...],
+    events: tuple[str, ...],
+    paths: tuple[str, ...],
+    seed: int | None,
+    plan: bool,
+    keep: str,
+    engine: str | None,
+    report_dir: Path,
+    allow_skip: bool,
+    as_json: bool,
+) -> int:
+    """Run scenarios (default: those in scenarios/) and judge them."""
+    from persistence_tests.run.settings import Keep, Settings
+
+    selected = [(scenario.narrowed(paths), steps) for scenario, steps in _select(scenarios, events)]
+    if plan:
+        from persistence_tests.run.plan import plan_lines
+
+        for scenario, steps in selected:
+            for line in plan_lines(scenario, steps):
+                click.echo(line)
+        return KEPT
+    settings = Settings(
+        report_dir=report_dir,
+        seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
+        engine=engine,
+        keep=Keep(keep),
+    )
+    console = _console(stderr=as_json)
+    result = _run(selected, settings, console, allow_skip=allow_skip)
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), indent=2))
+    return result.exit_code
+
+
+@cli.command()
+@SCENARIOS
+def validate(scenarios: tuple[Path, ...]) -> int:
+    """Check scenario files: every error at once, with its place and remedy; needs no engine."""
+    from persistence_tests.scenario import find, load, validate_stack
+
+    problems = 0
+    for file in find(scenarios or (DEFAULT_SCENARIOS,)):
+        try:
+            validate_stack(load(file))
+        except ScenarioError as error:
+            problems += len(error.problems)
+            click.echo(f"{error}\n", err=True)
+        else:
+            click.echo(f"{file}: ok")
+    if problems:
+        click.echo(f"{problems} problem{'s' if problems > 1 else ''} found", err=True)
+    return USAGE if problems else KEPT
+
+
+@cli.command()
+@click.argument("history", type=click.Path(path_type=Path))
+@click.option("--allow-skip", is_flag=True, help="A skipped step does not fail the check.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result on stdout as JSON.")
+def check(history: Path, allow_skip: bool, as_json: bool) -> int:
+    """Judge a recorded history again, on any machine, without an engine."""
+    from persistence_tests.model.history import read_history
+    from persistence_tests.report.build import build
+    from persistence_tests.report.terminal import Terminal, print_result
+
+    recorded = read_history(history / "history.jsonl" if history.is_dir() else history)
+    result = build(recorded.entries, allow_skip=allow_skip)
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), indent=2))
+        return result.exit_code
+    console = _console()
+    terminal = Terminal(console)
+    for scenario in result.scenarios:
+        terminal.scenario(scenario)
+    print_result(console, result, None)
+    return result.exit_code
+
+
+@cli.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> int:
+    """Say what a finding code or audit rule means, with a broken and a mended example."""
+    from persistence_tests.report.explain import catalogue
+    from persistence_tests.report.explain import explain as article_of
+
+    if code is None:
+        for article in catalogue():
+            click.echo(f"{article.code:<24} {'' if article.code == article.name else article.name}".rstrip())
+        return KEPT
+    click.echo(article_of(code).text(), nl=False)
+    return KEPT
+
+
+@cli.command()
+@ENGINE
+def doctor(engine: str | None) -> int:
+    """Say what this machine can do, and for each lack what would mend it."""
+    from persistence_tests.stack.doctor import examine
+
+    checks = examine(engine)
+    console = _console()
+    for item in checks:
+        mark, style = ("✓", "green") if item.works else ("✗", "bold red")
+        console.print(f"[{style}]{mark}[/{style}] {item.what:<16} {item.detail}", highlight=False, soft_wrap=True)
+        if item.remedy:
+            console.print(f"    help: {item.remedy}", highlight=False, soft_wrap=True)
+    return KEPT if all(item.works for item in checks) else FAULT
+
+
+@cli.command()
+@ENGINE
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clean(engine: str | None, yes: bool) -> int:
+    """Remove what runs left behind, found by the label that only they set."""
+    from persistence_tests.stack.cleanup import leftovers, remove
+    from persistence_tests.stack.engine import Engine
+
+    connected = Engine.connect(engine)
+    found = leftovers(connected)
+    lines = found.lines()
+    if not lines:
+        click.echo("nothing is left of any run")
+        return KEPT
+    for line in lines:
+        click.echo(line)
+    if not yes and sys.stdin.isatty() and not click.confirm("remove them?"):
+        return KEPT
+    failures = remove(connected, found)
+    for failure in failures:
+        click.echo(failure, err=True)
+    click.echo(f"removed {len(lines) - len(failures)} of {len(lines)}")
+    return FAULT if failures else KEPT
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point: every error becomes a message and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(_exit_code(arguments))
+
+
+def _exit_code(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="persistence", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        error.show()
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: what the run made is removed; its history is kept", err=True)
+        return INTERRUPTED
+    except PersistenceError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else KEPT
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _select(files: Sequence[Path], events: Sequence[str]) -> list[tuple[Scenario, frozenset[str]]]:
+    """The scenarios with the steps that the events ask for. UsageError where nothing is left."""
+    from persistence_tests.scenario import find, load
+
+    scenarios = [load(file) for file in find(files or (DEFAULT_SCENARIOS,))]
+    selected = [(scenario, scenario.selected(events)) for scenario in scenarios]
+    selected = [(scenario, steps) for scenario, steps in selected if steps]
+    if not selected:
+        known = sorted({planned.event.name for scenario in scenarios for planned in scenario.steps})
+        raise UsageError(
+            f"no step has the event {', '.join(events)}" if events else "no scenario was found",
+            remedy=f"the scenarios have: {', '.join(known)}" if known else "name a *.persistence.yaml file",
+        )
+    return selected
+
+
+def _run(
+    selected: Sequence[tuple[Scenario, frozenset[str]]],
+    settings: Settings,
+    console: Console,
+    *,
+    allow_skip: bool,
+) -> RunResult:
+    from persistence_tests.report.build import build, step_result
+    from persistence_tests.report.files import write_reports
+    from persistence_tests.report.terminal import Terminal, print_result
+    from persistence_tests.run.run import Run
+    from persistence_tests.stack.engine import Engine
+
+    engine = Engine.connect(settings.engine)
+    with Terminal(console) as terminal:
+        recording = Run(settings, engine, [terminal])
+        try:
+            with recording:
+                for scenario, steps in selected:
+                    with recording.scenario(scenario, steps) as running:
+                        for judgement in running.judgements():
+                            terminal.judged(step_result(recording.entries, scenario.name, judgement))
+        finally:
+            result = build(recording.entries, allow_skip=allow_skip)
+            if recording.entries:
+                write_reports(result, recording.directory)
+    print_result(console, result, str(recording.directory))
+    return result
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)

@@ -1,0 +1,202 @@
+"""What each finding code and each audit rule means, with a broken and a mended example."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+
+from persistence_tests.audit.diagnosis import RULES
+from persistence_tests.errors import UsageError
+from persistence_tests.model.finding import Symptom
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """`code` is what the user types; `broken` and `mended` are code or configuration."""
+
+    code: str
+    name: str
+    meaning: str
+    broken: str
+    mended: str
+
+    def text(self) -> str:
+        def indented(block: str) -> str:
+            return "\n".join(f"    {line}" if line else "" for line in block.strip("\n").splitlines())
+
+        return (
+            f"{self.code}: {self.name}\n\n{self.meaning}\n\nBroken:\n\n{indented(self.broken)}\n\n"
+            f"Mended:\n\n{indented(self.mended)}\n"
+        )
+
+
+def explain(code: str) -> Article:
+    """The article of a code ("PV001", "missing", "no-volume"). UsageError for any other."""
+    articles = catalogue()
+    wanted = code.strip().lower()
+    for article in articles:
+        if wanted in {article.code.lower(), article.name.lower()}:
+            return article
+    known = [word for article in articles for word in (article.code, article.name)]
+    near = difflib.get_close_matches(code, known, n=1, cutoff=0.5)
+    raise UsageError(
+        f"no finding code or rule is called {code!r}",
+        remedy=f"did you mean {near[0]!r}?" if near else "`persistence explain` lists all of them",
+    )
+
+
+@cache
+def catalogue() -> tuple[Article, ...]:
+    """All articles: symptoms by code, then rules in the order in which they are tried."""
+    symptoms = [Article(symptom.code, symptom.value, *SYMPTOMS[symptom]) for symptom in Symptom]
+    rules = [Article(rule, rule, *RULE_TEXTS[rule]) for rule in RULES]
+    return (*sorted(symptoms, key=lambda article: article.code), *rules)
+
+
+SYMPTOMS: dict[Symptom, tuple[str, str, str]] = {
+    Symptom.MISSING: (
+        "A write was acknowledged, and after the event the name is gone from every volume that was looked at.",
+        "services:\n  api:\n    image: cms   # writes to /home/app/media, which no volume holds",
+        "services:\n  api:\n    image: cms\n    volumes: [\"media:/home/app/media\"]\nvolumes:\n  media:",
+    ),
+    Symptom.ORPHANED: (
+        "The name is gone from its place, but its bytes are still on another volume of the engine, which the "
+        "finding names. They can be copied back; the stack will not find them by itself.",
+        "volumes: [\"/home/app/media\"]   # anonymous: each new container gets a new one",
+        "volumes: [\"media:/home/app/media\"]",
+    ),
+    Symptom.EMPTY: (
+        "The name is there with 0 bytes, though more were acknowledged: the file was created, its content "
+        "was not yet written.",
+        "open(path, 'wb').write(body)\nreturn 201",
+        "write to a temporary name, fsync the file, rename it, fsync the directory, then return 201",
+    ),
+    Symptom.TRUNCATED: (
+        "The file ends early: what is there is the beginning of what was acknowledged.",
+        "for chunk in body: file.write(chunk)   # in place; a kill leaves what was written so far",
+        "write to a temporary name and rename it only when it is whole",
+    ),
+    Symptom.ZEROED: (
+        "Part of the file, or all of it, is zeros that nobody wrote: its length reached the disk, its blocks did not.",
+        "os.replace(temporary, path)   # renamed before its bytes were flushed",
+        "os.fsync(file.fileno()); os.replace(temporary, path); os.fsync(directory)",
+    ),
+    Symptom.TORN: (
+        "Blocks of two versions of the same name are mixed: an overwrite in place was cut off.",
+        "file.seek(0); file.write(new_version)",
+        "write the new version beside the old one and rename it over",
+    ),
+    Symptom.CORRUPTED: (
+        "The name holds bytes that no operation of the run wrote.",
+        "a step at start-up that re-encodes, compresses or rewrites files in place",
+        "leave stored files alone; write derived versions to names of their own",
+    ),
+    Symptom.FOREIGN: (
+        "The name holds the bytes of another name: two uploads shared a temporary file, or a path was mixed up.",
+        "temporary = '/data/upload.tmp'   # the same for every request",
+        "temporary = tempfile.NamedTemporaryFile(dir=directory, delete=False)",
+    ),
+    Symptom.STALE: (
+        "The name shows an older version, though a newer one was acknowledged: a cache or an old copy answers.",
+        "proxy_cache_valid 200 10m;   # and nothing purges it when a file is replaced",
+        "let the proxy revalidate (ETag), or give each version a URL of its own",
+    ),
+    Symptom.RESURRECTED: (
+        "A name is back that was deleted, renamed away, or made after the backup that was restored.",
+        "tar -xzf backup.tar.gz -C /data   # over what is already there",
+        "restore into an empty directory and swap it in",
+    ),
+    Symptom.UNEXPECTED: (
+        "A name appeared that was not there when the stack became ready and that nobody wrote. Names that belong "
+        "there go into `expect.ignore`.",
+        "cp -r /defaults/. /data/   # at every start",
+        "[ -e /data/.initialised ] || { cp -r /defaults/. /data/; touch /data/.initialised; }",
+    ),
+    Symptom.METADATA: (
+        "The bytes are right; mode or owner is not what it was before the event, or a directory has not the "
+        "mode that the scenario promises.",
+        "chown -R root:root /data   # in the entrypoint",
+        "chown only what the entrypoint itself creates",
+    ),
+    Symptom.UNSERVED: (
+        "The bytes are stored, but the path answers an error or nothing within its time.",
+        "location /media/ { root /srv/media; }   # looks in /srv/media/media/",
+        "location /media/ { alias /srv/media/; }",
+    ),
+    Symptom.MASKED: (
+        "The path answers 2xx with bytes that are not the file's, so that monitoring by status sees nothing.",
+        "try_files $uri /index.html;   # for the files' location too",
+        "location /media-files/ { try_files $uri =404; }",
+    ),
+    Symptom.DIVERGING: (
+        "Each path shows something that may be right, but they do not show the same.",
+        "two replicas with a volume each",
+        "one volume for all replicas, or one place that all of them write to",
+    ),
+    Symptom.DANGLING: (
+        "A database row refers to a file that is not there.",
+        "a named volume for the database, none for the uploads",
+        "a named volume for each, backed up and restored together",
+    ),
+    Symptom.UNREFERENCED: (
+        "A file is there without the database row that should refer to it.",
+        "the file is written, then the transaction is rolled back",
+        "write the row and the file so that a clean-up can tell which is complete, and remove the rest",
+    ),
+}
+
+RULE_TEXTS: dict[str, tuple[str, str, str]] = {
+    "tmpfs": (
+        "The directory that the service writes to is a tmpfs: memory, empty after each start of the container.",
+        "tmpfs: [\"/home/app/media\"]",
+        "volumes: [\"media:/home/app/media\"]",
+    ),
+    "mount-elsewhere": (
+        "The service has a named volume, but not where it writes: the files are in the writable layer.",
+        "volumes: [\"media:/media\"]   # the application writes to /home/app/media",
+        "volumes: [\"media:/home/app/media\"]",
+    ),
+    "no-volume": (
+        "No mount holds the directory that the service writes to: the files are in the container's writable layer, "
+        "which survives a restart and goes with the container.",
+        "services:\n  api:\n    image: cms",
+        "services:\n  api:\n    image: cms\n    volumes: [\"media:/home/app/media\"]\nvolumes:\n  media:",
+    ),
+    "anonymous-volume": (
+        "The directory is on a volume without a name, from the Compose file or from the image's VOLUME. `down` and "
+        "`up` give the service a new one; the old one stays on the engine and nothing refers to it.",
+        "volumes: [\"/home/app/media\"]",
+        "volumes: [\"media:/home/app/media\"]",
+    ),
+    "incomplete-restore": (
+        "After backup and restore nothing is left of whole directories, while others are right.",
+        "tar -czf backup.tar.gz admin blog   # a list, and later somebody adds `uploads`",
+        "tar -czf backup.tar.gz -C /data .",
+    ),
+    "merging-restore": (
+        "The restore puts files back without removing those made since the backup.",
+        "tar -xzf backup.tar.gz -C /data",
+        "tar -xzf backup.tar.gz -C /data.new && swap /data.new and /data",
+    ),
+    "acknowledged-too-early": (
+        "The server answered before the bytes were in the file: killing its process then loses what was acknowledged.",
+        "queue.put(body); return 201",
+        "write, fsync, rename, fsync the directory; return 201",
+    ),
+    "wiped-at-start": (
+        "The same volume is mounted before and after, and its files are gone: something that runs at start removes them.",
+        "rm -rf /data/* && cp -r /defaults/. /data/   # in the entrypoint",
+        "mkdir -p /data/admin /data/blog   # creates what is absent, touches nothing else",
+    ),
+    "answers-for-everything": (
+        "The server answers 2xx for names that never existed; a lost file looks served.",
+        "location / { try_files $uri /index.html; }",
+        "location /media-files/ { try_files $uri =404; }",
+    ),
+    "not-served": (
+        "The bytes are stored, other paths serve them, one does not.",
+        "proxy_pass http://api:8001;   # the address is looked up once, at start",
+        "resolver 127.0.0.11 valid=5s; set $api http://api:8001; proxy_pass $api;",
+    ),
+}

@@ -1,0 +1,136 @@
+"""One step: the writes, the event with its proof and its controls, the verification."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from persistence_tests.errors import StackError
+from persistence_tests.model.records import (
+    Checkpointed,
+    ControlCheck,
+    ControlsChecked,
+    Duty,
+    EventBegan,
+    EventEnded,
+    Phase,
+    StackReadyAgain,
+)
+from persistence_tests.run.verification import Observations
+from persistence_tests.stack.state import Store
+
+if TYPE_CHECKING:
+    from persistence_tests.events.base import Event
+    from persistence_tests.run.epoch import Epoch
+    from persistence_tests.run.run import Run
+
+ACKNOWLEDGED_BEFORE_EVENT = 5
+SECONDS_FOR_ACKNOWLEDGEMENTS = 20.0
+SECONDS_FOR_WRITERS = 30.0
+BACKUP_STORES = frozenset({Store.AFTER_BACKUP, Store.BEFORE_BACKUP})
+
+
+class EventStep:
+    """Applies one event to a running epoch and records everything that the oracle needs."""
+
+    def __init__(self, run: Run, epoch: Epoch, event: Event, step: str) -> None:
+        self._run = run
+        self._epoch = epoch
+        self._event = event
+        self._step = step
+        self._before_backup: tuple[str, ...] = ()
+        self._after_backup: str | None = None
+
+    def checkpoint(self) -> None:
+        """Called by an event once its backup is made: what is there now must come back."""
+        self._before_backup = tuple(self._epoch.ledger.names())
+        self._epoch.record(Checkpointed(self._step))
+        self._after_backup = self._epoch.write_one(self._step)
+
+    def execute(self) -> None:
+        epoch, step = self._epoch, self._step
+        fresh = epoch.write(step)
+        epoch.observe(step, Phase.BEFORE, fresh)
+        token = secrets.token_hex(8)
+        epoch.stack.control.write(token)
+        self._apply()
+        ready, seconds, why = self._ready_again()
+        epoch.record(StackReadyAgain(step, ready, seconds, why))
+        seen = epoch.observe(step, Phase.AFTER, epoch.ledger.names(), server_down=not ready)
+        epoch.find_elsewhere(step, seen)
+        self._check_controls(token, seen)
+
+    def _apply(self) -> None:
+        event, stack, step = self._event, self._epoch.stack, self._step
+        event.prepare(stack)
+        before = stack.state()
+        problems: list[str] = []
+        live = self._epoch.live_writers(step) if event.during == "writing" else None
+        with stack.watch() as watch:
+            if live:
+                wanted = self._epoch.journal.acknowledged + ACKNOWLEDGED_BEFORE_EVENT
+                live.start()
+                if not self._epoch.journal.wait_acknowledged(wanted, SECONDS_FOR_ACKNOWLEDGEMENTS):
+                    problems.append("the writers that should go on during the event had no answer before it")
+            self._epoch.record(EventBegan(step))
+            self._run.sync()
+            began = time.monotonic()
+            try:
+                event.apply(stack, self)
+            except StackError as error:
+                problems.append(error.what)
+            seconds = time.monotonic() - began
+            if live:
+                problems += live.stop(SECONDS_FOR_WRITERS)
+            after = stack.state()
+            seen = watch.finish()
+        proof = event.prove(before, after, seen)
+        problems += proof.problems
+        self._epoch.record(EventEnded(step, not problems, seconds, proof.evidence, tuple(problems)))
+        self._run.sync()
+
+    def _ready_again(self) -> tuple[bool, float, str | None]:
+        began = time.monotonic()
+        ready, why = self._epoch.wait_ready()
+        return ready, time.monotonic() - began, why
+
+    def _check_controls(self, token: str, seen: dict[str, Observations]) -> None:
+        controls = self._event.controls
+        wanted = [
+            (duty, store)
+            for duty, store in ((Duty.MUST_LOSE, controls.must_lose), (Duty.MUST_KEEP, controls.must_keep))
+            if store is not None
+        ]
+        checks: list[ControlCheck] = []
+        kept = None
+        for duty, store in wanted:
+            if store in BACKUP_STORES:
+                there = self._backup_file_there(store, seen)
+            else:
+                kept = kept if kept is not None else self._epoch.stack.control.check(token)
+                there = kept[store]
+            checks.append(_check(duty, store, there))
+        self._epoch.record(ControlsChecked(self._step, tuple(duty for duty, _ in wanted), tuple(checks)))
+
+    def _backup_file_there(self, store: Store, seen: dict[str, Observations]) -> bool | None:
+        if store is Store.AFTER_BACKUP:
+            return None if self._after_backup is None else self._intact((self._after_backup,), seen)
+        return self._intact(self._before_backup, seen)
+
+    def _intact(self, names: Iterable[str], seen: dict[str, Observations]) -> bool:
+        """Whether the bytes of at least one of the names are there."""
+        ledger = self._epoch.ledger
+        return any(
+            (there := self._epoch.stored(seen, name)) is not None
+            and (there.size, there.sha256) in ledger.written(name)
+            for name in names
+        )
+
+
+def _check(duty: Duty, store: Store, there: bool | None) -> ControlCheck:
+    if there is None:
+        return ControlCheck(store, duty, False, f"{store}: was never written")
+    behaved = there is (duty is Duty.MUST_KEEP)
+    return ControlCheck(store, duty, behaved, f"{store}: {'still there' if there else 'gone'}")

@@ -1,0 +1,48 @@
+"""Waits until the stack serves again."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+if TYPE_CHECKING:
+    from persistence_tests.stack.stack import Stack
+
+POLL_SECONDS = 0.05
+
+
+class HealthProbe(Protocol):
+    """A path that can ask its server whether it is well."""
+
+    def ask(self, url: str) -> str | None:
+        """None for a 2xx, else the answer in words."""
+        ...
+
+
+def wait_ready(
+    stack: Stack, probe: tuple[HealthProbe, str] | None, within: float
+) -> tuple[bool, float, str | None]:
+    """Whether the stack became ready within `within` seconds, after how many, and why not.
+
+    Ready: every container runs and no health check is open; where the scenario names a URL, it answers 2xx.
+    """
+    began = time.monotonic()
+
+    def obstacle() -> str | None:
+        unready = stack.unready()
+        if unready:
+            return "; ".join(unready)
+        return probe[0].ask(probe[1]) if probe else None
+
+    def give_up(state: RetryCallState) -> str | None:
+        return str(state.outcome.result()) if state.outcome else "no answer"
+
+    why = Retrying(
+        stop=stop_after_delay(within),
+        wait=wait_fixed(POLL_SECONDS),
+        retry=retry_if_result(bool),
+        retry_error_callback=give_up,
+    )(obstacle)
+    return why is None, time.monotonic() - began, why

@@ -1,0 +1,98 @@
+"""A run: one history, one directory of reports, one engine, any number of scenarios."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import secrets
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from persistence_tests import __version__
+from persistence_tests.model.history import HistoryWriter
+from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
+from persistence_tests.run.settings import Settings
+
+if TYPE_CHECKING:
+    from persistence_tests.run.scenario_run import ScenarioRun
+    from persistence_tests.scenario.scenario import Scenario
+    from persistence_tests.stack.engine import Engine
+
+Listener = Callable[[Entry], None]
+
+
+class Run:
+    """Use as a context manager; the history is on disk before the first container is made.
+
+    `directory` is reports/<run>; `entries` is what the history holds so far.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, listeners: Sequence[Listener] = ()) -> None:
+        self.settings = settings
+        self.engine = engine
+        started = datetime.now(UTC)
+        self.identity = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        self.directory = settings.report_dir / self.identity
+        self.entries: list[Entry] = []
+        self.identities = itertools.count(1)
+        self._started = started
+        self._listeners = listeners
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Run:
+        self.directory.mkdir(parents=True)
+        self._history = HistoryWriter(self.directory / "history.jsonl")
+        self._history.listeners.append(self.entries.append)
+        self._history.listeners.extend(self._listeners)
+        self.record(
+            None,
+            RunBegan(
+                run=self.identity,
+                seed=self.settings.seed,
+                version=__version__,
+                started=self._started.isoformat(timespec="seconds"),
+                environment={
+                    "python": platform.python_version(),
+                    "platform": platform.platform(),
+                    **self.engine.describe(),
+                },
+            ),
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        why = None if error is None else ("interrupted" if kind is KeyboardInterrupt else repr(error))
+        self.record(None, RunEnded(complete=error is None, why=why))
+        self.sync()
+        self._history.close()
+        self._point_latest_here()
+
+    def scenario(self, scenario: Scenario, steps: Collection[str] | None = None) -> ScenarioRun:
+        """Prepare to run a scenario, or only the named steps of it; nothing is made yet."""
+        from persistence_tests.run.scenario_run import ScenarioRun
+
+        return ScenarioRun(self, scenario, steps)
+
+    def record(self, scenario: str | None, record: Record) -> None:
+        self._history.append(scenario, record)
+
+    def sync(self) -> None:
+        """Put the history on the disk, before and after every event."""
+        self._history.sync()
+
+    def _point_latest_here(self) -> None:
+        """`latest` names the newest run; a link where the platform has them, else nothing."""
+        latest = self.settings.report_dir / "latest"
+        fresh = self.settings.report_dir / f".latest-{self.identity}"
+        try:
+            fresh.symlink_to(self.identity)
+            os.replace(fresh, latest)
+        except OSError:
+            Path(fresh).unlink(missing_ok=True)

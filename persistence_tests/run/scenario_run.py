@@ -1,0 +1,203 @@
+"""Runs one scenario step by step against a stack of its own."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Collection
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from persistence_tests.errors import PersistenceError, ScenarioError, StackError
+from persistence_tests.model.finding import StepJudgement, Verdict
+from persistence_tests.model.operation import PromiseClass
+from persistence_tests.model.oracle import judge
+from persistence_tests.model.records import (
+    DataFate,
+    Phase,
+    Record,
+    RuleDeclared,
+    ScenarioBegan,
+    ScenarioEnded,
+    StepBegan,
+    StepEnded,
+    StepFaulted,
+)
+from persistence_tests.paths import open_path
+from persistence_tests.run.epoch import Epoch
+from persistence_tests.run.event_step import EventStep
+from persistence_tests.run.settings import Keep
+from persistence_tests.scenario import check_against
+from persistence_tests.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from persistence_tests.paths.base import ReadingPath
+    from persistence_tests.run.run import Run
+    from persistence_tests.scenario.scenario import Scenario
+
+UP = "up"
+
+
+class ScenarioRun:
+    """`open`, then any `step`s in any order, then `close`; each of the first two is judged as it ends.
+
+    A step that is not kept, and an event on the project or its volumes, ends the life of the stack:
+    the next step begins with a fresh one.
+    """
+
+    def __init__(self, run: Run, scenario: Scenario, steps: Collection[str] | None = None) -> None:
+        self.scenario = scenario
+        self.steps = tuple(planned for planned in scenario.steps if steps is None or planned.step in steps)
+        self._run = run
+        self._stack: Stack | None = None
+        self._paths: dict[str, ReadingPath] = {}
+        self._epoch: Epoch | None = None
+        self._epochs = 0
+        self._failed = False
+        self._never_ready = False
+
+    def __enter__(self) -> ScenarioRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def judgements(self) -> Iterator[StepJudgement]:
+        """Run everything: the step `up`, then each step in the order of the file."""
+        yield self.open()
+        for planned in self.steps:
+            if self.kept_running and self._failed:
+                return
+            yield self.step(planned.step)
+
+    def prepare(self) -> Stack:
+        """Isolate the stack: a workspace and an override file, no container yet.
+
+        Raises ScenarioError where the scenario names what the stack does not have, StackRefused where the
+        stack cannot be isolated.
+        """
+        scenario = self.scenario
+        stack = Stack.prepare(scenario.stack, self._run.engine, self._run.identity, scenario.name)
+        self._stack = stack
+        problems = check_against(scenario, stack.prepared.original)
+        if problems:
+            raise ScenarioError(problems)
+        self._paths = {name: open_path(name, kind, config, stack) for name, (kind, config) in scenario.paths.items()}  # fmt: skip
+        return stack
+
+    def open(self) -> StepJudgement:
+        """Bring the stack up, write, and verify: the step `up`."""
+        stack = self.prepare()
+        self._record(self._began())
+        self._record(stack.prepared)
+        with self._step(UP):
+            stack.build()
+            epoch = self._bring_up()
+            self._record(_up_step())
+            if epoch is not None:
+                epoch.observe(UP, Phase.BEFORE, epoch.write(UP))
+        return self._judged(UP, resets=False)
+
+    def step(self, step: str) -> StepJudgement:
+        """Write, apply the event of one step, verify."""
+        planned = next(planned for planned in self.steps if planned.step == step)
+        event = planned.event
+        began = StepBegan(
+            step, event.name, event.title, event.promise, event.fate(), event.options.model_dump(mode="json")
+        )
+        with self._step(step):
+            epoch = self._epoch or self._bring_up()
+            if epoch is None:
+                self._record(began)
+                raise StackError("the stack was not ready before the event")
+            epoch.record(began)
+            EventStep(self._run, epoch, event, step).execute()
+        return self._judged(step, resets=event.resets)
+
+    def close(self) -> None:
+        """Tear down what this scenario made; safe to call at any time, and more than once."""
+        stack, self._stack, self._epoch = self._stack, None, None
+        for path in self._paths.values():
+            path.close()
+        if stack is None:
+            return
+        self._save_logs(stack)
+        if not self.kept_running:
+            stack.close()
+        self._record(ScenarioEnded(self.scenario.name))
+
+    @property
+    def kept_running(self) -> bool:
+        keep = self._run.settings.keep
+        return keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and self._failed)
+
+    @contextmanager
+    def _step(self, step: str) -> Iterator[None]:
+        """Whatever fails in here is a fault of the harness or its engine, and makes the step inconclusive."""
+        began = time.monotonic()
+        try:
+            yield
+        except Exception as fault:
+            what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"
+            log = self._run.directory / "logs" / f"{self.scenario.name}-{step}-fault.txt"
+            log.parent.mkdir(exist_ok=True)
+            log.write_text(traceback.format_exc())
+            self._record(StepFaulted(step, what))
+        self._record(StepEnded(step, time.monotonic() - began))
+
+    def _bring_up(self) -> Epoch | None:
+        """A fresh life of the stack; None where it does not become ready. It is not tried for ever."""
+        if self._stack is None:
+            raise StackError("the stack was not prepared")
+        if self._never_ready:
+            return None
+        self._epochs += 1
+        if self._epochs > 1:
+            self._stack.reset()
+        epoch = Epoch(self._run, self.scenario, self._stack, self._paths, self._epochs)
+        self._epoch = epoch if epoch.bring_up() else None
+        self._never_ready = self._epoch is None
+        return self._epoch
+
+    def _judged(self, step: str, *, resets: bool) -> StepJudgement:
+        judgements = judge(entry for entry in self._run.entries if entry.scenario == self.scenario.name)
+        judgement = next(judged for judged in judgements[0].steps if judged.step == step)
+        if judgement.verdict is not Verdict.KEPT:
+            self._failed = True
+        if resets or judgement.verdict is not Verdict.KEPT:
+            self._epoch = None
+        return judgement
+
+    def _began(self) -> ScenarioBegan:
+        scenario = self.scenario
+        return ScenarioBegan(
+            name=scenario.name,
+            source=str(scenario.source),
+            sha256=scenario.sha256,
+            paths=tuple(path.declared for path in self._paths.values()),
+            rules=tuple(
+                RuleDeclared(rule.index, rule.through, rule.acknowledgement, rule.title)
+                for rule in scenario.rules
+            ),
+            promised=scenario.promise.classes,
+            directories=scenario.expect.directories,
+            directory_mode=scenario.expect.mode,
+            ignore=scenario.expect.ignore,
+            steps=(scenario.up, *(planned.planned for planned in self.steps)),
+            claims=scenario.claims,
+        )
+
+    def _save_logs(self, stack: Stack) -> None:
+        logs = self._run.directory / "logs"
+        logs.mkdir(exist_ok=True)
+        for service, text in stack.logs(None).items():
+            (logs / f"{self.scenario.name}-{service}.log").write_text(text)
+
+    def _record(self, record: Record) -> None:
+        self._run.record(self.scenario.name, record)
+
+
+def _up_step() -> StepBegan:
+    return StepBegan(UP, UP, "up, from nothing", PromiseClass.PROCESS_CRASH, DataFate.KEPT)

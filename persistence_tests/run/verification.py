@@ -1,0 +1,153 @@
+"""Looks at every name through every path, until it is right or the path's time is over.
+
+Paths that read the bytes where they are stored come first: a name that is wrong there is not waited
+for on the paths that only serve it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from persistence_tests.model.attribution import attribute
+from persistence_tests.model.ledger import Ledger
+from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.records import BaselineListed, PathObserved, Phase, Record
+from persistence_tests.paths.base import ReadingPath, View
+
+POLL_SECONDS = 0.05
+NAMES_A_RECORD = 1000
+ATTRIBUTED_BYTES = 16 * 1024 * 1024
+ATTRIBUTED_NAMES = 64  # a pass; of the others only the beginning is attributed
+ATTRIBUTED_BEGINNING = 64 * 1024
+
+Observations = dict[str, Observation]
+
+
+class Verification:
+    """Observes the names of one epoch and records what it saw. `record` takes each record once."""
+
+    def __init__(
+        self, run: str, paths: Iterable[ReadingPath], ledger: Ledger, record: Callable[[Record], None]
+    ) -> None:
+        self._run = run
+        self._paths = sorted(paths, key=lambda path: not path.declared.stored)
+        self._ledger = ledger
+        self._record = record
+        self._baseline: dict[str, frozenset[str]] = {}
+
+    def list_baseline(self) -> None:
+        """Record what is there before anything is written."""
+        for path in self._paths:
+            if path.declared.lists:
+                view = path.observe(())
+                names = tuple(sorted(view.observations))
+                self._baseline[path.declared.name] = frozenset(names)
+                self._record(BaselineListed(path.declared.name, names, tuple(sorted(view.directories))))
+
+    def observe(
+        self, step: str, phase: Phase, names: Sequence[str], *, server_down: bool = False
+    ) -> dict[str, Observations]:
+        """One look through each path: observations by path and name.
+
+        `server_down` leaves out the paths that cannot be read while no container runs.
+        """
+        seen: dict[str, Observations] = {}
+        wrong_where_stored: set[str] = set()
+        for path in self._paths:
+            if server_down and not path.declared.while_down:
+                continue
+            view, wrong = self._settle(path, names, wrong_where_stored)
+            observations = self._attributed(path, view.observations, wrong)
+            if path.declared.stored:
+                wrong_where_stored.update(wrong)
+            self._record_view(step, phase, path.declared.name, view, observations)
+            seen[path.declared.name] = observations
+        return seen
+
+    def _settle(
+        self, path: ReadingPath, names: Sequence[str], hopeless: set[str]
+    ) -> tuple[View, list[str]]:
+        """The last look at each name, and the names that are wrong after the path's time."""
+        view = path.observe(names)
+        wrong = self._wrong(path, view.observations, names)
+
+        def look_again() -> list[str]:
+            nonlocal wrong
+            again = path.observe([name for name in wrong if name not in hopeless])
+            if again.problem is None:
+                view.observations.update(again.observations)
+                view.directories.update(again.directories)
+                wrong = self._wrong(path, view.observations, names)
+            return [name for name in wrong if name not in hopeless]
+
+        def give_up(_: RetryCallState) -> list[str]:
+            return wrong
+
+        if view.problem is None and any(name not in hopeless for name in wrong):
+            Retrying(
+                stop=stop_after_delay(path.within),
+                wait=wait_fixed(POLL_SECONDS),
+                retry=retry_if_result(bool),
+                retry_error_callback=give_up,
+            )(look_again)
+        return view, wrong
+
+    def _wrong(self, path: ReadingPath, observations: Observations, names: Sequence[str]) -> list[str]:
+        """The names that the history does not allow to be as they were seen."""
+        stored = path.declared.stored
+        wrong = []
+        for name in names:
+            seen = observations.get(name)
+            if seen is None:
+                continue
+            if self._ledger.unresolved(name) and seen.kind is NodeKind.FILE and seen.spans is None:
+                # Only who wrote the bytes tells an allowed part of an unanswered write from damage.
+                seen = observations[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
+            if not self._ledger.allows(name, seen, stored):
+                wrong.append(name)
+        return wrong
+
+    def _attributed(
+        self, path: ReadingPath, observations: Observations, wrong: Sequence[str]
+    ) -> Observations:
+        """The same observations, with spans where the bytes are not the expected ones."""
+        unknown = self._unknown(path, observations)
+        strange = [name for name in (*wrong, *unknown) if observations[name].kind is NodeKind.FILE]
+        for position, name in enumerate(strange):
+            limit = ATTRIBUTED_BYTES if position < ATTRIBUTED_NAMES else ATTRIBUTED_BEGINNING
+            if observations[name].spans is None:
+                observations[name] = self._attribute(path, name, observations[name], limit)
+        return observations
+
+    def _unknown(self, path: ReadingPath, observations: Observations) -> list[str]:
+        baseline = self._baseline.get(path.declared.name)
+        if baseline is None:
+            return []
+        return [name for name in observations if name not in baseline and not self._ledger.knows(name)]
+
+    def _attribute(self, path: ReadingPath, name: str, seen: Observation, limit: int) -> Observation:
+        content = path.read(name, limit)
+        if len(content) < limit and len(content) != (seen.size or 0):
+            # It changed since it was hashed: what was read last is what is judged.
+            seen = dataclasses.replace(seen, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        spans = attribute(content, self._ledger.candidates(name), self._run)
+        return dataclasses.replace(seen, spans=spans, attributed=len(content))
+
+    def _record_view(
+        self, step: str, phase: Phase, path: str, view: View, observations: Observations
+    ) -> None:
+        parts = list(_parts(observations, NAMES_A_RECORD)) or [{}]
+        for part in parts:
+            directories = view.directories if part is parts[0] else {}
+            self._record(PathObserved(step, phase, path, view.method, part, directories, view.problem))
+
+
+def _parts(observations: Observations, length: int) -> Iterator[Observations]:
+    items = iter(observations.items())
+    while part := dict(itertools.islice(items, length)):
+        yield part

@@ -1,0 +1,113 @@
+"""What is written before an event: the operations that the scenario's write rules ask for."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from persistence_tests.model.names import name_generator
+from persistence_tests.model.operation import Operation, OperationKind
+from persistence_tests.model.payload import Payload
+from persistence_tests.paths.base import Journal, PendingWrite, WritingPath
+
+if TYPE_CHECKING:
+    from persistence_tests.scenario.scenario import Scenario, WriteRule
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Writes of one rule, and the writer that makes them."""
+
+    rule: WriteRule
+    writer: WritingPath
+    writes: Sequence[PendingWrite]
+
+
+class WritePlan:
+    """Makes fresh operations for the write rules of a scenario; identities are unique within the run."""
+
+    def __init__(self, scenario: Scenario, run: str, seed: int, identities: Iterator[int]) -> None:
+        self._scenario = scenario
+        self._run = run
+        self._seed = seed
+        self._identities = identities
+
+    def batches(
+        self, step: str, writers: Callable[[WriteRule], WritingPath], *, largest: int | None = None,
+        count: int | None = None, rules: Iterable[WriteRule] | None = None,
+    ) -> list[Batch]:  # fmt: skip
+        """One batch a rule. `count` replaces the rule's number of files, `largest` drops bigger sizes (bytes)."""
+        return [
+            Batch(rule, writers(rule), list(self._writes(rule, step, count or rule.files, largest)))
+            for rule in (self._scenario.rules if rules is None else rules)
+        ]
+
+    def _writes(
+        self, rule: WriteRule, step: str, count: int, largest: int | None
+    ) -> Iterator[PendingWrite]:
+        sizes = [size for size in rule.sizes if largest is None or size <= largest] or [min(rule.sizes)]
+        # Kinds turn faster than sizes: every kind meets every size when their numbers share no factor,
+        # and a rule with fewer files than combinations still sees each of both.
+        kinds = itertools.cycle(rule.kinds)
+        directories = itertools.cycle(rule.into)
+        for position in range(count):
+            kind = next(kinds)
+            identity = next(self._identities)
+            name = name_generator(
+                seed=self._seed,
+                identity=identity,
+                directory=next(directories),
+                kind=kind,
+                style=rule.names,
+                stem=step,
+            )
+            size = max(sizes[(position // len(rule.kinds)) % len(sizes)], Payload.minimum(kind))
+            payload = Payload.make(self._run, identity, kind, size)
+            yield PendingWrite(
+                Operation(
+                    identity=identity,
+                    kind=OperationKind.CREATE,
+                    name=name,
+                    path=rule.through,
+                    rule=rule.index,
+                    acknowledgement=rule.acknowledgement,
+                    atomic=rule.atomic,
+                    payload=payload.spec,
+                ),
+                payload,
+            )
+
+
+class LiveWriters:
+    """Writers that go on in the background while an event is applied."""
+
+    def __init__(self, batches: Sequence[Batch], journal: Journal) -> None:
+        self._stop = threading.Event()
+        self._faults: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._write, args=(batch, journal), name=f"writer-{batch.rule.through}", daemon=True)
+            for batch in batches
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float) -> list[str]:
+        """Begin no further write and wait for those in flight; returns what went wrong in a writer."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout)
+        problems = [f"writer failed: {fault!r}" for fault in self._faults]
+        if any(thread.is_alive() for thread in self._threads):
+            problems.append(f"a writer did not end within {timeout:g} s of the event")
+        return problems
+
+    def _write(self, batch: Batch, journal: Journal) -> None:
+        try:
+            batch.writer.write(batch.writes, journal, self._stop)
+        except Exception as fault:  # a thread's exception must reach the step's record, whatever it is
+            self._faults.append(fault)
