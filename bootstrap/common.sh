@@ -31,11 +31,11 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 # On Debian, Ubuntu and what is made from them, as root: only there does the set-up install anything.
 may_apt_install() { is_root && [ -f /etc/debian_version ] && command -v apt-get >/dev/null; }
 
-# apt_install TOPIC PACKAGE…: with what apt recommends, for the engine needs some of that.
+# apt_install TOPIC PACKAGE…
 apt_install() {
     local topic=$1
     shift
     say "$topic" "installing $* …"
     logged apt apt-get update -q || say "$topic" "not every package list could be renewed; going on with those that are there"
-    logged apt env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "$@"
+    logged apt env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
 }

@@ -98,6 +98,12 @@ def refuse_unless_startable(reason: str) -> None:
         )
 
 
+def engine_needs() -> list[str]:
+    """What docker.io only recommends, and an engine here cannot do without."""
+    needs = ["apparmor", "ca-certificates", "xz-utils"]
+    return needs if Path("/sys/fs/cgroup").is_mount() else [*needs, "cgroupfs-mount"]
+
+
 def is_engine_process(pid_file: Path) -> bool:
     try:
         return Path(f"/proc/{int(pid_file.read_text())}/comm").read_text().strip() == "dockerd"
@@ -152,7 +158,7 @@ def engine() -> DockerClient:
     except (DockerException, RequestException) as reason:
         refuse_unless_startable(cause(reason))
     if not shutil.which("dockerd"):
-        apt_install("engine", "docker.io")
+        apt_install("engine", "docker.io", *engine_needs())
     start_engine()
     return await_engine()
 
