@@ -1,0 +1,136 @@
+"""What a scenario names, against what the stack's Compose files have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from persistence_tests.errors import Problem
+from persistence_tests.scenario.document import Document, Location, shorten
+from persistence_tests.scenario.problems import did_you_mean, listed
+from persistence_tests.scenario.scenario import Scenario
+
+
+def refused_by_compose(scenario: Scenario, said: str) -> Problem:
+    """Compose cannot resolve the Compose files: its own words, at `stack.compose`."""
+    words = " ".join(said.split()) or "it gave no reason"
+    what = f"Compose refuses {' and '.join(map(str, scenario.stack.compose))}: {words}"
+    return scenario.document.problem(("stack", "compose"), what, _MEND)
+
+
+_MEND = "mend the Compose file, or name another one here"
+
+
+def check_against(scenario: Scenario, resolved: Mapping[str, Any]) -> list[Problem]:
+    """What the scenario names and the stack does not have, in the order of the file.
+
+    `resolved` is what `docker compose config --format json` prints for the scenario's files and profiles.
+    """
+    problems = [
+        *_profiles(scenario, resolved),
+        *_binds(scenario, resolved),
+        *_paths(scenario, resolved),
+        *_events(scenario, resolved),
+    ]
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
+def _services(resolved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: service or {} for name, service in (resolved.get("services") or {}).items()}
+
+
+def _no_service(document: Document, location: Location, service: str, resolved: Mapping[str, Any]) -> Problem:
+    remedy = did_you_mean(service, _services(resolved), "its services are")
+    return document.problem(location, f"the stack has no service `{shorten(service)}`", remedy)
+
+
+def _no_volume(document: Document, location: Location, volume: str, resolved: Mapping[str, Any]) -> Problem:
+    volumes: Mapping[str, Any] = resolved.get("volumes") or {}
+    what = f"the stack has no volume `{shorten(volume)}`"
+    for key, entry in volumes.items():
+        if (entry or {}).get("name") == volume:
+            remedy = f"write `{key}`: a volume is named here as in the Compose file, not as on the engine"
+            return document.problem(location, what, remedy)
+    return document.problem(location, what, did_you_mean(volume, volumes, "its volumes are"))
+
+
+def _profiles(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
+    services = _services(resolved).values()
+    known = sorted({profile for service in services for profile in service.get("profiles") or ()})
+    for place, profile in enumerate(scenario.stack.profiles):
+        if profile not in known and profile != "*":
+            what = f"no service of the stack has the profile `{shorten(profile)}`"
+            remedy = did_you_mean(profile, known, "there are")
+            yield scenario.document.problem(("stack", "profiles", place), what, remedy)
+
+
+def _bind_sources(resolved: Mapping[str, Any]) -> set[Path]:
+    return {
+        Path(str(mount["source"]))
+        for service in _services(resolved).values()
+        for mount in service.get("volumes") or ()
+        if mount.get("type") == "bind" and mount.get("source")
+    }
+
+
+def _binds(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
+    sources = _bind_sources(resolved)
+    for source in scenario.stack.binds:
+        if Path(source) not in sources:
+            what = f"no service of the stack mounts `{shorten(source)}`"
+            remedy = did_you_mean(source, sorted(map(str, sources)), "bind mounts have the sources")
+            yield scenario.document.problem(("stack", "binds", source), what, remedy, key=True)
+
+
+def _paths(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
+    services = _services(resolved)
+    document = scenario.document
+    for name, (_, config) in scenario.paths.items():
+        at: Location = ("paths", name)
+        service, port = getattr(config, "service", None), getattr(config, "port", None)
+        volume, bind = getattr(config, "volume", None), getattr(config, "bind", None)
+        if service is not None and service not in services:
+            yield _no_service(document, (*at, "service"), service, resolved)
+        elif service is not None and port is not None:
+            published = [entry.get("target") for entry in services[service].get("ports") or ()]
+            if port not in published:
+                what = f"the service `{service}` does not publish its port {port}"
+                remedy = (
+                    f"it publishes {listed(map(str, published))}" if published else _publish(service, port)
+                )
+                yield document.problem((*at, "port"), what, remedy)
+        if volume is not None and volume not in (resolved.get("volumes") or {}):
+            yield _no_volume(document, (*at, "volume"), volume, resolved)
+        if bind is not None:
+            source = Path(os.path.normpath(scenario.stack.project_directory / bind))
+            sources = _bind_sources(resolved)
+            if not any(source == mounted or mounted in source.parents for mounted in sources):
+                what = f"no service of the stack mounts the directory `{shorten(bind)}`"
+                remedy = did_you_mean(str(source), sorted(map(str, sources)), "bind mounts have the sources")
+                yield document.problem((*at, "bind"), what, remedy)
+
+
+def _publish(service: str, port: int) -> str:
+    return f'it publishes none: add `ports: ["{port}"]` to the service `{service}`, or name another service'
+
+
+def _events(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
+    document, services, volumes = scenario.document, _services(resolved), resolved.get("volumes") or {}
+    for place, step in enumerate(scenario.steps):
+        at: Location = ("events", place)
+        for service in step.event.services():
+            if service not in services:
+                yield _no_service(document, _mention(document, at, service), service, resolved)
+        named = getattr(step.event.options, "volume", None)
+        if isinstance(named, str) and named not in volumes:
+            yield _no_volume(document, _mention(document, at, named), named, resolved)
+
+
+def _mention(document: Document, inside: Location, word: str) -> Location:
+    """The location of the value `word` at or below `inside`, else `inside` itself."""
+    for location in document.places:
+        if location[: len(inside)] == inside and document.at(location) == word:
+            return location
+    return inside

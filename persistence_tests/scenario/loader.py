@@ -1,0 +1,258 @@
+"""Reads a scenario file: a Scenario, or every error in it at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persistence_tests.errors import Problem, ScenarioError
+from persistence_tests.model.operation import Acknowledgement
+from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.scenario.discovery import name_of
+from persistence_tests.scenario.document import Document, Location, read
+from persistence_tests.scenario.problems import dotted, listed, translate
+from persistence_tests.scenario.references import UP, step_names, within_file
+from persistence_tests.scenario.scenario import (
+    Expectation,
+    PlannedEvent,
+    Promise,
+    Ready,
+    Scenario,
+    WriteRule,
+)
+from persistence_tests.scenario.schema import WritePart, scenario_model
+from persistence_tests.scenario.vocabulary import Vocabulary
+from persistence_tests.stack.spec import StackSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def load(path: str | Path, vocabulary: Vocabulary | None = None) -> Scenario:
+    """The scenario in the file at `path`.
+
+    Raises ScenarioError with every problem of the file, in its order; nothing else, whatever the file
+    holds. What the Compose file must have is checked by `check_against`.
+    """
+    source = Path(path)
+    words = vocabulary or Vocabulary.installed()
+    content = _content(source)
+    document, problems = read(str(source), content)
+    if document is None:
+        raise ScenarioError(problems)
+    model, found = _validate(document, words)
+    problems += found
+    problems += _unreadable(document, source.parent)
+    if problems or model is None:
+        raise ScenarioError(_in_order(problems))
+    return _scenario(source, content, document, model, words)
+
+
+def _content(source: Path) -> bytes:
+    file = str(source)
+    try:
+        return source.read_bytes()
+    except FileNotFoundError:
+        remedy = "check the path; scenarios are named `*.persistence.yaml`"
+        problem = Problem("there is no such file", file, 1, 1, remedy)
+    except IsADirectoryError:
+        problem = Problem("this is a directory", file, 1, 1, "name a scenario file in it")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = Problem(f"the file cannot be read: {reason}", file, 1, 1, "check its permissions")
+    raise ScenarioError([problem])
+
+
+def _validate(document: Document, words: Vocabulary) -> tuple[BaseModel | None, list[Problem]]:
+    from pydantic import ValidationError
+
+    problems: list[Problem] = []
+    silenced: set[Location] = set()
+    for location, problem in _empty_values(document):
+        silenced.add(location)
+        problems.append(problem)
+    events: list[str] = []
+    for location, problem in _misshapen_events(document):
+        silenced.add(location)
+        problems.append(problem)
+    data = dict(document.data)
+    if isinstance(data.get("events"), list):
+        data["events"] = [_with_options(entry) for entry in data["events"]]
+        events = [next(iter(entry)) for entry in data["events"] if isinstance(entry, dict) and entry]
+    model = None
+    try:
+        # As JSON, because there strictness knows lists and names where Python has tuples and enumerations.
+        model = scenario_model(words).model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        problems += translate(
+            document, words, (each for each in details if not _below(each["loc"], silenced))
+        )
+    said = {(problem.line, problem.column) for problem in problems}
+    problems += [
+        problem
+        for problem in within_file(document, words, events)
+        if (problem.line, problem.column) not in said
+    ]
+    return model, problems
+
+
+def _empty_values(document: Document) -> Iterator[tuple[Location, Problem]]:
+    """Keys and entries without a value: nowhere but after an event's name is nothing a value."""
+    for location in document.places:
+        if location and document.at(location) is None and not _is_event_name(location):
+            if isinstance(location[-1], int):
+                remedy = "write a value, or remove it"
+                problem = document.problem(location, "this entry of the list is empty", remedy)
+            else:
+                remedy = "write a value, or remove the key"
+                problem = document.problem(location, f"`{dotted(location)}` is empty", remedy, key=True)
+            yield location, problem
+
+
+def _below(location: Location, places: set[Location]) -> bool:
+    return any(location[:length] in places for length in range(1, len(location) + 1))
+
+
+def _is_event_name(location: Location) -> bool:
+    return location[:1] == ("events",) and len(location) == 3
+
+
+def _misshapen_events(document: Document) -> Iterator[tuple[Location, Problem]]:
+    events = document.data.get("events")
+    for place, entry in enumerate(events if isinstance(events, list) else ()):
+        at: Location = ("events", place)
+        if isinstance(entry, dict) and len(entry) > 1:
+            name, *others = entry
+            if entry[name] is None:
+                what = f"the options of `{name}` stand beside it, not below it"
+                remedy = f"indent {listed(others)} deeper than `{name}`"
+            else:
+                what = f"one event has several names: {listed(entry)}"
+                remedy = "write one `-` for each event"
+            yield at, document.problem(at, what, remedy)
+        elif entry is not None and (not isinstance(entry, str | dict) or not entry):
+            what = "an event is a name, or a name with its options"
+            remedy = "write it like `- restart` or `- kill: { service: api }`"
+            yield at, document.problem(at, what, remedy)
+
+
+def _with_options(entry: Any) -> Any:
+    """An event's entry as a mapping of its name to its options."""
+    if isinstance(entry, str):
+        return {entry: {}}
+    if isinstance(entry, dict) and len(entry) == 1:
+        return {name: {} if options is None else options for name, options in entry.items()}
+    return entry
+
+
+def _unreadable(document: Document, directory: Path) -> Iterator[Problem]:
+    """Compose files that are not there or cannot be read."""
+    stack = document.data.get("stack")
+    given = stack.get("compose") if isinstance(stack, dict) else None
+    files = list(enumerate(given)) if isinstance(given, list) else [(None, given)]
+    for place, file in files:
+        if not isinstance(file, str) or not file:
+            continue
+        at: Location = ("stack", "compose") if place is None else ("stack", "compose", place)
+        remedy = f"the path is relative to the scenario file, to {directory}"
+        try:
+            with (directory / file).open("rb"):
+                continue
+        except FileNotFoundError:
+            yield document.problem(at, f"there is no Compose file `{file}`", remedy)
+        except IsADirectoryError:
+            yield document.problem(at, f"`{file}` is a directory", "name the Compose file in it")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            yield document.problem(at, f"the Compose file `{file}` cannot be read: {reason}", remedy)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column))
+
+
+def _scenario(source: Path, content: bytes, document: Document, model: Any, words: Vocabulary) -> Scenario:
+    paths = {
+        name: (name, config)
+        for place, name in enumerate(words.paths)
+        if (config := getattr(model.paths, f"path_{place}")) is not None
+    }
+    promise = _promise(model, paths, words)
+    stack, ready = model.stack, model.stack.ready
+    base = source.resolve().parent
+    return Scenario(
+        name=name_of(source),
+        source=source,
+        sha256=hashlib.sha256(content).hexdigest(),
+        stack=StackSpec(
+            compose=tuple((base / file).resolve() for file in stack.compose),
+            profiles=stack.profiles,
+            env=dict(stack.env),
+            setup=stack.setup,
+            isolation=stack.isolation,
+            follow_project=stack.commands == "follow-project",
+            binds=dict(stack.binds),
+            copy=stack.copied,
+        ),
+        ready=Ready(ready.path, ready.url, ready.within) if ready else None,
+        paths=paths,
+        rules=tuple(_rule(index, part, promise) for index, part in enumerate(model.writes)),
+        promise=promise,
+        expect=Expectation(model.expect.directories, model.expect.mode, model.expect.ignore),
+        up=StepPlanned(UP, UP, "up, from nothing"),
+        steps=tuple(_steps(document, model.events, words)),
+        claims=tuple(Claim(text, shown_by) for text, shown_by in model.claims.items()),
+        document=document,
+    )
+
+
+def _promise(model: Any, paths: dict[str, tuple[str, BaseModel]], words: Vocabulary) -> Promise:
+    acknowledged: dict[str, Acknowledgement] = {}
+    atomic: dict[str, bool] = {}
+    for name, (_, config) in paths.items():
+        if levels := words.acknowledgements(name):
+            acknowledged[name] = model.promise.acknowledged.get(name, levels[0])
+            declared = getattr(config, "atomic", None)
+            default = words.is_http(name) if declared is None else bool(declared)
+            atomic[name] = model.promise.atomic.get(name, default)
+    return Promise(acknowledged, atomic, model.promise.classes)
+
+
+def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
+    from persistence_tests.model.payload import DEFAULT_SIZES
+
+    where = ", ".join(part.into) if len(part.into) <= 3 else f"{len(part.into)} directories"
+    return WriteRule(
+        index=index,
+        through=part.through,
+        into=part.into,
+        files=part.files,
+        kinds=part.kinds,
+        sizes=part.sizes if part.sizes is not None else tuple(DEFAULT_SIZES),
+        names=part.names,
+        title=part.title or f"{part.files} files into {where} through {part.through}",
+        request=part.request,
+        multipart=part.multipart,
+        acknowledgement=promise.acknowledged[part.through],
+        atomic=promise.atomic[part.through],
+    )
+
+
+def _steps(document: Document, entries: Any, words: Vocabulary) -> Iterator[PlannedEvent]:
+    names = list(words.events)
+    chosen = []
+    for entry in entries:
+        place = next(place for place in range(len(names)) if getattr(entry, f"event_{place}") is not None)
+        chosen.append((names[place], getattr(entry, f"event_{place}")))
+    for place, (step, (name, options)) in enumerate(
+        zip(step_names(name for name, _ in chosen), chosen, strict=True)
+    ):
+        event = words.events[name](options)
+        at = document.place(("events", place))
+        text = document.line_of(("events", place))
+        planned = StepPlanned(step, name, event.title, at.line, at.column, text)
+        yield PlannedEvent(step, event, planned)

@@ -1,0 +1,104 @@
+"""References from one part of a scenario file to another: rules to paths, claims to steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from persistence_tests.errors import Problem
+from persistence_tests.model.operation import Acknowledgement
+from persistence_tests.scenario.document import Document, Location, shorten
+from persistence_tests.scenario.problems import did_you_mean, listed
+from persistence_tests.scenario.requests import request_problem
+from persistence_tests.scenario.vocabulary import Vocabulary
+
+CLAIM_WORDS = ("writes", "directories", "mode")
+UP = "up"
+
+
+def step_names(events: Iterable[str]) -> list[str]:
+    """Each event's name, from its second use on with "-2", "-3"; `up` is taken by the first step of all."""
+    uses = {UP: 1}
+    names = []
+    for event in events:
+        uses[event] = uses.get(event, 0) + 1
+        names.append(event if uses[event] == 1 else f"{event}-{uses[event]}")
+    return names
+
+
+def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str]) -> Iterator[Problem]:
+    """References from one part of the file to another. `document` may be wrong in every other way."""
+    declared = list(_mapping(document, "paths"))
+    yield from _rules(document, vocabulary, declared)
+    yield from _ready(document, vocabulary, declared)
+    yield from _promises(document, vocabulary, declared)
+    steps = step_names(event for event in events if event in vocabulary.events)
+    shown_by = [UP, *steps, *(name for name in declared if name in vocabulary.paths), *CLAIM_WORDS]
+    for text, shown in _mapping(document, "claims").items():
+        if isinstance(shown, str) and shown and shown not in shown_by:
+            what = f"nothing in this scenario is called `{shorten(shown)}`"
+            remedy = did_you_mean(shown, shown_by, "a claim is shown by one of")
+            yield document.problem(("claims", text), what, remedy)
+
+
+def _rules(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:
+    rules = document.data.get("writes")
+    for place, rule in enumerate(rules if isinstance(rules, list) else ()):
+        through = rule.get("through") if isinstance(rule, dict) else None
+        if not isinstance(through, str) or not through:
+            continue
+        location: Location = ("writes", place)
+        if through not in declared:
+            yield _no_path(document, (*location, "through"), through, declared)
+        elif through in vocabulary.paths:
+            if not vocabulary.acknowledgements(through):
+                writing = [name for name in declared if vocabulary.acknowledgements(name)]
+                what = f"nothing can be written through `{through}`, it only reads"
+                remedy = f"write through {listed(writing)}" if writing else "declare a path that can write"
+                yield document.problem((*location, "through"), what, remedy)
+            else:
+                yield from request_problem(document, location, rule, served=vocabulary.is_http(through))
+
+
+def _ready(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:
+    ready = _mapping(document, "stack", "ready").get("path")
+    if not isinstance(ready, str) or not ready:
+        return
+    if ready not in declared:
+        yield _no_path(document, ("stack", "ready", "path"), ready, declared)
+    elif ready in vocabulary.paths and not vocabulary.is_http(ready):
+        served = [name for name in declared if vocabulary.is_http(name)]
+        otherwise = "remove `ready`: health checks are waited for anyway"
+        remedy = f"name one of {listed(served)}" if served else otherwise
+        what = f"`{ready}` is not an HTTP path, it has no URL to ask"
+        yield document.problem(("stack", "ready", "path"), what, remedy)
+
+
+def _promises(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:
+    for key in ("acknowledged", "atomic"):
+        for path, value in _mapping(document, "promise", key).items():
+            location: Location = ("promise", key, path)
+            if path not in declared:
+                yield _no_path(document, location, path, declared, key=True)
+            elif path in vocabulary.paths:
+                levels = vocabulary.acknowledgements(path)
+                if not levels:
+                    what = f"nothing is written through `{path}`, so it promises nothing"
+                    yield document.problem(location, what, "remove the line", key=True)
+                elif key == "acknowledged" and value in list(Acknowledgement) and value not in levels:
+                    what = f"a write through `{path}` is never acknowledged by `{value}`"
+                    yield document.problem(location, what, f"write {listed(levels)}")
+
+
+def _no_path(
+    document: Document, location: Location, name: str, declared: Iterable[str], *, key: bool = False
+) -> Problem:
+    remedy = did_you_mean(name, declared, "its paths are")
+    return document.problem(location, f"this scenario has no path `{shorten(name)}`", remedy, key=key)
+
+
+def _mapping(document: Document, *location: str) -> dict[str, Any]:
+    value: Any = document.data
+    for part in location:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}

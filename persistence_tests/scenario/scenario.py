@@ -1,0 +1,101 @@
+"""A scenario as it is run: what its file says, checked, with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.stack.spec import StackSpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from persistence_tests.events.base import Event
+    from persistence_tests.scenario.document import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """`path` is the name of an HTTP path, `url` is relative to its server, `within` in seconds."""
+
+    path: str
+    url: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRule:
+    """Files written in each step, before its event; `index` is the rule's place in the file, from 0.
+
+    `files` is the number of files a step; `into` (relative to the root of the paths, "." is the root
+    itself), `kinds` and `sizes` (bytes) are taken in turn. `request` ("POST /api/v1/media/{directory}") is
+    None for a path that is not HTTP; `multipart` is the form field that carries the file, None where the
+    body is the file.
+    """
+
+    index: int
+    through: str
+    into: tuple[str, ...]
+    files: int
+    kinds: tuple[PayloadKind, ...]
+    sizes: tuple[int, ...]
+    names: Literal["plain", "hostile"]
+    title: str
+    request: str | None
+    multipart: str | None
+    acknowledgement: Acknowledgement
+    atomic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """`acknowledged` and `atomic` hold every path that is written through."""
+
+    acknowledged: dict[str, Acknowledgement]
+    atomic: dict[str, bool]
+    classes: tuple[PromiseClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """`mode` is that of `directories`, four octal digits; `ignore` are patterns of names."""
+
+    directories: tuple[str, ...]
+    mode: str | None
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """One step to come; `step` is the event's name, from its second use on with "-2", "-3"."""
+
+    step: str
+    event: Event
+    planned: StepPlanned
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario file.
+
+    `up` is the step that comes before all others: bringing the stack up from nothing. `steps` are the
+    listed events. `paths` maps a path's name to its kind and its configuration. `source` is the file as it
+    was given, `sha256` the digest of its bytes.
+    """
+
+    name: str
+    source: Path
+    sha256: str
+    stack: StackSpec
+    ready: Ready | None
+    paths: dict[str, tuple[str, BaseModel]]
+    rules: tuple[WriteRule, ...]
+    promise: Promise
+    expect: Expectation
+    up: StepPlanned
+    steps: tuple[PlannedEvent, ...]
+    claims: tuple[Claim, ...]
+    document: Document = field(repr=False, compare=False)

@@ -1,0 +1,258 @@
+"""The scenario file's keys, assembled from the tables of paths and events."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.paths.duration import Duration
+from persistence_tests.scenario.quantities import ByteCount, Directory, Mode, OneOrMany, wrong
+from persistence_tests.scenario.vocabulary import Vocabulary
+
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+
+Text = Annotated[str, Field(min_length=1)]
+
+Value = TypeVar("Value")
+
+
+def _isolation(value: Any) -> Any:
+    if value == "machine":
+        raise wrong(
+            "the stack cannot be isolated by `machine`, only by `override`",
+            "write `isolation: override`, or leave the key out",
+        )
+    return value
+
+
+def _unlike(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise wrong(f"`{value}` is listed twice", "remove one of the two")
+    return values
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ReadyPart(Part):
+    """When the stack counts as ready, besides its own health checks."""
+
+    path: Text = Field(description="The HTTP path whose server is asked.")
+    url: str = Field(description="The URL that must answer 2xx.", pattern="^/", examples=["/api/v1/health"])
+    within: Duration = Field(default=60.0, description="How long the stack may take, after each event too.")
+
+
+class StackPart(Part):
+    """The Compose project under test and how it is brought up."""
+
+    compose: Annotated[OneOrMany, Field(min_length=1)] = Field(
+        description="The Compose file, relative to the scenario file; or a list, as for Compose's `-f`."
+    )
+    profiles: tuple[Text, ...] = Field(default=(), description="The Compose profiles to bring up.")
+    env: dict[str, str] = Field(
+        default={}, description="Environment of Compose and of the stack's own commands."
+    )
+    setup: tuple[Text, ...] = Field(
+        default=(), description="Commands to run in the project directory once the stack is ready."
+    )
+    isolation: Annotated[Literal["override"], BeforeValidator(_isolation)] = Field(
+        default="override", description="How the stack is kept apart from everything else on the engine."
+    )
+    ready: ReadyPart | None = Field(default=None, description="A URL that answers once the stack is ready.")
+    commands: Literal["follow-project"] | None = Field(
+        default=None,
+        description=(
+            "`follow-project`: the stack's own commands may run, because they use the COMPOSE_PROJECT_NAME, "
+            "COMPOSE_FILE and DOCKER_HOST that they are given and no fixed names."
+        ),
+    )
+    binds: dict[str, Text] = Field(
+        default={},
+        description="What replaces each absolute bind mount: its source, and a directory of the workspace.",
+    )
+    copied: tuple[Text, ...] = Field(
+        default=(), alias="copy", description="Data directories whose content is copied; others start empty."
+    )
+
+
+class WritePart(Part):
+    """Files that are written in each step, before its event."""
+
+    through: Text = Field(description="The path that the files are written through.")
+    into: Annotated[tuple[Directory, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
+        description="The directories that take the files in turn, relative to the root of the paths."
+    )
+    files: int = Field(default=20, description="How many files are written in each step.", ge=1, le=100_000)
+    kinds: Annotated[tuple[PayloadKind, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
+        default=(PayloadKind.BYTES,), description="The kinds of content, taken in turn."
+    )
+    sizes: Annotated[tuple[ByteCount, ...], Field(min_length=1), AfterValidator(_unlike)] | None = Field(
+        default=None,
+        description="The sizes, taken in turn; by default both sides of those where stacks change behaviour.",
+    )
+    names: Literal["plain", "hostile"] = Field(
+        default="hostile",
+        description="`hostile` names hold spaces, quotes, `%`, `#`, unicode and more; `plain` ones do not.",
+    )
+    title: Text | None = Field(default=None, description="What the rule is called in reports.")
+    request: str | None = Field(
+        default=None,
+        description="The request that writes a file through an HTTP path, with `{directory}` or `{name}`.",
+        examples=["POST /api/v1/media/{directory}"],
+    )
+    multipart: Text | None = Field(
+        default=None,
+        description="The multipart field that carries the file; without it the body is the file.",
+    )
+
+
+class PromisePart(Part):
+    """What the stack promises for which writes."""
+
+    acknowledged: dict[str, Acknowledgement] = Field(
+        default={}, description="For each path that writes, what must have come back before a write counts."
+    )
+    atomic: dict[str, bool] = Field(
+        default={}, description="For each path, whether a reader may only ever see a whole file or none."
+    )
+    classes: Annotated[tuple[PromiseClass, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
+        default=tuple(PromiseClass), description="What acknowledged writes survive; by default both classes."
+    )
+
+
+class ExpectPart(Part):
+    """What must be there besides the files that are written."""
+
+    directories: Annotated[tuple[Directory, ...], AfterValidator(_unlike)] = Field(
+        default=(),
+        description="Directories that must be there after every event, even one that destroys the data.",
+    )
+    mode: Mode | None = Field(default=None, description="The mode of those directories, in quotes.")
+    ignore: tuple[Text, ...] = Field(default=(), description="Patterns of files that may appear unwritten.")
+
+
+Claims = dict[Text, Text]
+
+
+@lru_cache(maxsize=4)
+def scenario_model(vocabulary: Vocabulary) -> type[BaseModel]:
+    """The model of a whole file in which every event is written as `{name: options}`.
+
+    `paths` and `events` have one field for each entry of the tables; see `path_field` and `event_field`.
+    """
+    paths: dict[str, Any] = {
+        f"path_{place}": (kind.config | None, Field(default=None, alias=name))
+        for place, (name, kind) in enumerate(vocabulary.paths.items())
+    }
+    events: dict[str, Any] = {
+        f"event_{place}": (event.Options | None, Field(default=None, alias=name, description=event.summary))
+        for place, (name, event) in enumerate(vocabulary.events.items())
+    }
+    paths_part = create_model("Paths", __base__=Part, __doc__="The ways to reach the files.", **paths)
+    event_part = create_model("Event", __base__=Part, __doc__="One event and its options.", **events)
+    events_type: Any = tuple[event_part, ...]  # type: ignore[valid-type]
+    return create_model(
+        "Scenario",
+        __base__=Part,
+        __doc__="What is written to a Compose stack, what is done to it, and what must then still be there.",
+        stack=(StackPart, Field(description="The Compose project under test.")),
+        paths=(paths_part, Field(description="The ways to reach the files, each by the name of its kind.")),
+        writes=(
+            Annotated[tuple[WritePart, ...], Field(min_length=1)],
+            Field(description="What is written in each step, before its event."),
+        ),
+        promise=(PromisePart, Field(default=PromisePart(), description="What the stack promises.")),
+        expect=(ExpectPart, Field(default=ExpectPart(), description="What must be there besides the files.")),
+        events=(
+            Annotated[events_type, Field(min_length=1)],
+            Field(description="What is done to the stack, one step each, in this order."),
+        ),
+        claims=(
+            Claims,
+            Field(
+                default_factory=dict,
+                description=(
+                    "Sentences of the stack's documentation, each with what shows it: a step, a path, "
+                    "`writes`, `directories` or `mode`."
+                ),
+            ),
+        ),
+    )
+
+
+class _Plain(GenerateJsonSchema):
+    """Without a title for every key: it would only repeat the key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: Any) -> JsonSchemaValue:
+        """An empty value is an error in a scenario: a key that is not wanted is left out."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        json_schema = super().default_schema(schema)
+        if json_schema.get("default", ...) is None:
+            del json_schema["default"]
+        return json_schema
+
+
+def json_schema(vocabulary: Vocabulary | None = None) -> dict[str, Any]:
+    """The JSON Schema of a scenario file, for editors: `# yaml-language-server: $schema=…`."""
+    words = vocabulary or Vocabulary.installed()
+    schema = _model_schema(words)
+    definitions: dict[str, Any] = schema["$defs"]
+    definitions["Paths"]["minProperties"] = 1
+    entry = definitions["Event"] | {"minProperties": 1, "maxProperties": 1}
+    definitions["Event"] = {
+        "anyOf": [
+            {"oneOf": [{"const": name, "description": each.summary} for name, each in words.events.items()]},
+            entry,
+        ]
+    }
+    return {
+        "$schema": SCHEMA_ID,
+        "title": "Persistence scenario",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def _model_schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    return scenario_model(vocabulary).model_json_schema(schema_generator=_Plain)
+
+
+def keys_at(vocabulary: Vocabulary, location: tuple[str | int, ...]) -> dict[str, str]:
+    """The keys that a mapping at `location` takes, each with its description; none where any key goes."""
+    whole = _cached_schema(vocabulary)
+    properties: dict[str, Any] = {}
+    schemas = [whole]
+    for part in (*location, None):
+        schemas = [resolved for schema in schemas for resolved in _alternatives(schema, whole)]
+        if part is None:
+            for schema in schemas:
+                properties |= schema.get("properties", {})
+        elif isinstance(part, int):
+            schemas = [schema["items"] for schema in schemas if "items" in schema]
+        else:
+            found = [schema["properties"] for schema in schemas if "properties" in schema]
+            schemas = [properties[part] for properties in found if part in properties]
+    return {name: str(schema.get("description", "")) for name, schema in properties.items()}
+
+
+@lru_cache(maxsize=4)
+def _cached_schema(vocabulary: Vocabulary) -> dict[str, Any]:
+    return _model_schema(vocabulary)
+
+
+def _alternatives(schema: dict[str, Any], whole: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in schema:
+        return _alternatives(whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole)
+    if "anyOf" in schema:
+        return [resolved for each in schema["anyOf"] for resolved in _alternatives(each, whole)]
+    return [schema]
