@@ -193,7 +193,8 @@ def _optional(inner: _Converter) -> _Converter:
 
 def _sequence(inner: _Converter, given: type, wanted: type) -> _Converter:
     def convert(value: Any, where: str) -> Any:
-        if type(value) is not given:
+        right = type(value) is given
+        if not right:
             raise _wrong(value, f"a {given.__name__}", where)
         return wanted([inner(item, f"{where}[{n}]") for n, item in enumerate(value)])
 

@@ -9,7 +9,6 @@ The first line carries the version of the format.
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_tests.errors import HistoryError
-from persistence_tests.model.codec import decode, encode
+from persistence_tests.model.codec import decode, encode, is_number
 from persistence_tests.model.records import Entry, Record
 
 FORMAT = 1
@@ -188,15 +187,8 @@ def _entry(line: bytes, number: int, path: Path | str) -> Entry:
         raise HistoryError("the line is not a JSON object", where=where)
     _check_format(values.pop("history", None), number, where)
     at, scenario, name = (values.pop(key, None) for key in ("at", "scenario", "type"))
-    if (
-        type(at) not in {int, float}
-        or not math.isfinite(at)
-        or not isinstance(name, str)
-        or not isinstance(scenario, str | None)
-    ):
-        raise HistoryError(
-            "the line is not an entry of a history: at, scenario or type is wrong", where=where
-        )
+    if not is_number(at) or not isinstance(name, str) or not isinstance(scenario, str | None):
+        raise HistoryError("the line is no entry of a history: at, scenario or type is wrong", where=where)
     try:
         return Entry(float(at), scenario, decode(name, values))
     except HistoryError as error:
