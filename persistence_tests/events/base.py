@@ -40,7 +40,7 @@ class During(Protocol):
     """What an event may ask of the run while it is being applied."""
 
     def checkpoint(self) -> None:
-        """The state of every name is, here, what the event's end must bring back; then one more file is written."""
+        """What is there now is what the event's end must bring back; then one more file is written."""
         ...
 
 
@@ -71,7 +71,7 @@ class Event(ABC):
 
     @property
     def title(self) -> str:
-        """The scenario's title, else the event with the options that matter: "kill api (SIGKILL) while writing"."""
+        """The scenario's title, else the event with its options: "kill api (SIGKILL) while writing"."""
         return self.options.title or self.describe()
 
     def describe(self) -> str:
@@ -87,6 +87,10 @@ class Event(ABC):
 
     def services(self) -> tuple[str, ...]:
         """Names of services that the options refer to, for the scenario's validation."""
+        return ()
+
+    def volumes(self) -> tuple[str, ...]:
+        """Keys of volumes that the options refer to, for the scenario's validation."""
         return ()
 
     def prepare(self, stack: Stack) -> None:  # noqa: B027  most events need nothing before they are watched

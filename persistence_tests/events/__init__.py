@@ -1,0 +1,19 @@
+"""Events: what is done to the stack between writing and verifying. One module a kind, one line here."""
+
+from persistence_tests.events.backup_restore import BackupRestore
+from persistence_tests.events.base import Event
+from persistence_tests.events.crash import Crash
+from persistence_tests.events.kill import Kill
+from persistence_tests.events.rebuild import Rebuild
+from persistence_tests.events.recreate import DownUp, Recreate
+from persistence_tests.events.restart import Restart, StopStart
+from persistence_tests.events.up import Up
+from persistence_tests.events.volumes import DownVolumes, VolumeRecreate
+
+EVENTS: dict[str, type[Event]] = {
+    kind.name: kind
+    for kind in (
+        Up, Restart, StopStart, Kill, Crash, Recreate, DownUp, Rebuild, DownVolumes, VolumeRecreate,
+        BackupRestore,
+    )
+}  # fmt: skip
