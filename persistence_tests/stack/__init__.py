@@ -1,0 +1,1 @@
+"""The one place that talks to Compose and the engine: isolation, engine, helper containers."""

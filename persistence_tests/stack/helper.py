@@ -1,0 +1,129 @@
+"""Helper containers: created, given the stack's volumes read-only, read from, removed.
+
+Files are read with the engine's archive calls, which work on a container that never ran: no program of any image
+is needed, and the stack may be down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persistence_tests.errors import StackError
+from persistence_tests.stack.engine import engine_answers
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.engine import Engine
+
+Source = str | Path  # a volume's name on the engine, or an absolute path on the host
+
+TARGET = "/persistence"
+CHUNK = 1 << 20
+
+
+@contextmanager
+def helper(
+    engine: Engine,
+    mounts: Mapping[str, Source],
+    *,
+    labels: Mapping[str, str],
+    command: Sequence[str] = (),
+    image: str | None = None,
+    writable: bool = False,
+    **options: Any,
+) -> Iterator[Container]:
+    """A container that is created, not started, and removed in the end.
+
+    `mounts` maps targets to volumes that exist or to paths on the host; they are read-only unless `writable`, and
+    never filled from the image. `options` go to the SDK's `containers.create` (`pid_mode`, `cap_add`, `user`…).
+    Without `network_mode` it has no network. Raises StackError where a volume is not there.
+    """
+    with engine_answers("making a helper container"):
+        for source in mounts.values():
+            if isinstance(source, str):
+                ensure_volume_exists(engine, source)
+        container = engine.client.containers.create(
+            image or engine.helper_image,
+            list(command) or ["true"],
+            labels=dict(labels),
+            mounts=[_mount(target, source, writable) for target, source in mounts.items()],
+            **{"network_mode": "none", **options},
+        )
+    try:
+        yield container
+    finally:
+        remove(container)
+
+
+def run_to_end(container: Container, timeout: float = 120.0) -> tuple[int, bytes]:
+    """Start a helper and wait: its exit code, and what it wrote to its standard output and error."""
+    with engine_answers("running a helper container"):
+        container.start()
+        status = container.wait(timeout=timeout)
+        return int(status["StatusCode"]), container.logs(stdout=True, stderr=True)
+
+
+@contextmanager
+def archive(
+    engine: Engine, source: Source, under: str = "", *, labels: Mapping[str, str]
+) -> Iterator[Iterator[bytes]]:
+    """The tar stream of a volume, or of a path on the host, or of what lies `under` it.
+
+    The names in it begin with the last component of "/persistence/`under`". Raises StackError where `under` is not
+    there.
+    """
+    path = f"{TARGET}/{under}".rstrip("/")
+    with helper(engine, {TARGET: source}, labels=labels) as container, archive_of(container, path) as stream:
+        yield stream
+
+
+@contextmanager
+def archive_of(container: Container, path: str) -> Iterator[Iterator[bytes]]:
+    """The tar stream of a path in any container, running or not; it cannot see a tmpfs."""
+    from docker.errors import NotFound
+
+    with engine_answers(f"reading {path}"):
+        try:
+            stream, _ = container.get_archive(path, chunk_size=CHUNK)
+        except NotFound as error:
+            raise StackError(f"there is no {path} in the container {container.name}") from error
+    try:
+        yield stream
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+
+
+def ensure_volume_exists(engine: Engine, name: str) -> None:
+    """A container made on a volume that is not there would create it, without labels and filled from the image."""
+    from docker.errors import NotFound
+
+    try:
+        engine.client.api.inspect_volume(name)
+    except NotFound:
+        raise StackError(f"the volume {name} is not on the engine") from None
+
+
+def remove(container: Container) -> None:
+    from docker.errors import APIError, NotFound
+
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code != 409:  # its removal is already under way
+            raise
+
+
+def _mount(target: str, source: Source, writable: bool) -> Any:
+    from docker.types import Mount
+
+    if isinstance(source, Path):
+        return Mount(target, str(source), type="bind", read_only=not writable)
+    return Mount(target, source, type="volume", read_only=not writable, no_copy=True)

@@ -1,0 +1,546 @@
+"""A stack under test: a Compose project, isolated from everything else on the engine."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import signal as signals
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from persistence_tests.errors import StackError, StackRefused
+from persistence_tests.model.records import StackPrepared
+from persistence_tests.stack import control, isolation, override, workspace
+from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, run_process
+from persistence_tests.stack.control import ControlService
+from persistence_tests.stack.engine import Engine, engine_answers
+from persistence_tests.stack.helper import Source, archive, helper, run_to_end
+from persistence_tests.stack.identity import CONTROL_SERVICE, STACK_LABEL, Identity, project_name
+from persistence_tests.stack.inspection import (
+    ONEOFF,
+    container_state,
+    engine_state,
+    mounted_volumes,
+    number_of,
+    service_of,
+)
+from persistence_tests.stack.logs import logs
+from persistence_tests.stack.redaction import redacted
+from persistence_tests.stack.refusal import refuse
+from persistence_tests.stack.spec import StackSpec
+from persistence_tests.stack.state import EngineState
+from persistence_tests.stack.teardown import remove_labelled
+from persistence_tests.stack.verification import violations
+from persistence_tests.stack.watch import EventWatch
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+COMMAND_TIMEOUT = 600.0
+SHADOW_PROJECT = "persistence-shadow"
+
+
+class Stack:
+    """Made by `Stack.prepare`; close it whatever happens. Not thread-safe, save for looking things up."""
+
+    def __init__(
+        self,
+        spec: StackSpec,
+        engine: Engine,
+        identity: Identity,
+        compose: Compose,
+        plan: isolation.Isolation,
+        original: dict[str, Any],
+    ) -> None:
+        self.spec = spec
+        self.engine = engine
+        self.identity = identity
+        self.compose = compose
+        self.project = identity.project
+        self.workspace = Path(identity.project_directory)
+        self.control = ControlService(self)
+        self.config: dict[str, Any] = {}
+        self.prepared: StackPrepared
+        self._plan = plan
+        self._original = original
+        self._override = _with_control(plan.override, identity)
+        self._changes = list(plan.changes)
+        self._recorded: set[str] = set()
+        self._built = False
+
+    @classmethod
+    def prepare(cls, spec: StackSpec, engine: Engine, run: str, scenario: str) -> Stack:
+        """Resolve, isolate, copy and check; no container is made.
+
+        Raises StackRefused with everything that cannot be isolated, StackError where Compose cannot read the files.
+        """
+        if spec.isolation != "override":
+            raise StackRefused(
+                f"the isolation {spec.isolation!r} is not known", remedy="use `isolation: override`"
+            )
+        project = project_name(run, scenario)
+        directory = spec.project_directory
+        original, shadow, active = _resolve(spec, engine, project)
+        root = workspace.create(run)
+        identity = Identity(run, project, str(root), str(root / "stack" / directory.name))
+        try:
+            return cls._isolated(spec, engine, identity, original, shadow, active)
+        except BaseException:
+            workspace.remove(root, None, {})
+            raise
+
+    @classmethod
+    def _isolated(
+        cls,
+        spec: StackSpec,
+        engine: Engine,
+        identity: Identity,
+        original: dict[str, Any],
+        shadow: dict[str, Any],
+        active: Sequence[str],
+    ) -> Stack:
+        directory = spec.project_directory
+        plan = isolation.isolate(
+            original,
+            shadow,
+            active=active,
+            identity=identity,
+            spec=spec,
+            project_directory=str(directory),
+            taken_subnets=_subnets(engine),
+        )
+        refusals = [*plan.refusals, *workspace.bind_refusals(plan.binds, directory)]
+        if refusals:
+            raise refuse(refusals, str(spec.compose[0]))
+        changes = _copy(spec, identity, plan, original)
+        control.write_context(Path(identity.workspace) / "control", engine.helper_image)
+        compose = Compose(
+            engine_url=engine.url,
+            project=identity.project,
+            directory=Path(identity.project_directory),
+            files=(
+                *(_moved(path, spec, identity) for path in spec.compose),
+                Path(identity.workspace) / "override.yaml",
+            ),
+            profiles=spec.profiles,
+            env_files=tuple(_moved(path, spec, identity) for path in spec.env_files),
+            env=spec.env,
+        )
+        stack = cls(spec, engine, identity, compose, plan, original)
+        stack._changes += changes
+        stack._settle()
+        compose.before = stack.record_volumes
+        return stack
+
+    def _settle(self) -> None:
+        """Write the override, resolve again, verify; nothing was started if the second net catches something."""
+        (Path(self.identity.workspace) / "override.yaml").write_text(override.render(self._override))
+        with ThreadPoolExecutor(2) as pool:
+            everything = pool.submit(self.compose.config, all_profiles=True)
+            running = pool.submit(self.compose.config)
+            config, self.config = everything.result(), running.result()
+        as_is = [bind.source for bind in self._plan.binds if bind.inside is None]
+        if found := violations(config, self.identity, as_is):
+            raise refuse(found, str(self.spec.compose[0]))
+        self.prepared = StackPrepared(
+            project=self.project,
+            isolation=self.spec.isolation,
+            engine=self.engine.describe(),
+            original=redacted(self._original),
+            isolated=redacted(config),
+            changes=tuple(self._changes),
+        )
+
+    # Life
+
+    def build(self) -> None:
+        """Build the images, and fetch those that are not built; once."""
+        if self._built:
+            return
+        self.compose.run("build", timeout=UP_TIMEOUT)
+        self._label_image_volumes()
+        self._built = True
+
+    def start(self) -> None:
+        """Bring the stack up for the first time; returns when it is started, not when it is ready."""
+        self.build()
+        self._make_external()
+        self.compose.start()
+        self.record_volumes()
+
+    def up(self, *arguments: str) -> None:
+        """`docker compose up -d ARGUMENTS`."""
+        self.compose.run("up", "-d", *arguments, timeout=UP_TIMEOUT)
+        self.record_volumes()
+
+    def down(self, *arguments: str) -> None:
+        """`docker compose down ARGUMENTS`; without arguments it keeps the volumes."""
+        self.compose.run("down", *arguments)
+
+    def close(self) -> None:
+        """Remove everything that the stack made. Idempotent; raises StackError with all that would not go."""
+        failures = remove_labelled(self.engine, f"{STACK_LABEL}={self.project}", self._recorded)
+        try:
+            workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
+        except StackError as error:
+            failures.append(error.what)
+        if failures:
+            raise StackError(
+                "not everything of the stack could be removed:\n" + "\n".join(f"  | {f}" for f in failures),
+                where=self.project,
+                remedy="run `persistence clean`",
+            )
+
+    # What there is
+
+    def services(self) -> tuple[str, ...]:
+        """The user's services that run, sorted."""
+        return tuple(sorted(name for name in self.config["services"] if name != CONTROL_SERVICE))
+
+    def containers(self, service: str | None = None) -> list[Container]:
+        """Containers as they are now, running or not, sorted by service and number; the control's too."""
+        filters: dict[str, Any] = {"label": [f"{STACK_LABEL}={self.project}", f"{ONEOFF}=False"]}
+        with engine_answers("looking up containers"):
+            found = self.engine.client.containers.list(all=True, filters=filters, ignore_removed=True)
+        wanted = [c for c in found if service is None or service_of(c) == service]
+        self._recorded |= set().union(*(mounted_volumes(c) for c in found))
+        return sorted(wanted, key=lambda c: (service_of(c), number_of(c)))
+
+    def address(self, service: str, port: int) -> tuple[str, int]:
+        """Host and published port of a service's port, as they are now; StackError where there is none."""
+        mode = str((self.config["services"].get(service) or {}).get("network_mode") or "")
+        owner = mode.removeprefix("service:") if mode.startswith("service:") else service
+        for container in self.containers(owner):
+            published = (container.attrs["NetworkSettings"].get("Ports") or {}).get(f"{port}/tcp")
+            if published:
+                return self.engine.host, int(published[0]["HostPort"])
+        declared = {p["target"] for p in (self.config["services"].get(owner) or {}).get("ports") or ()}
+        raise StackError(
+            f"port {port} of {service} is not published"
+            + (" at the moment: the service does not run" if port in declared else ""),
+            remedy=None if port in declared else f'publish it in the Compose file: `ports: ["{port}"]`',
+        )
+
+    def volume(self, key: str) -> str:
+        """The name on the engine of a volume of the Compose file."""
+        entry = (self.config.get("volumes") or {}).get(key)
+        if entry is None:
+            known = sorted(
+                set(self.config.get("volumes") or {}) - {control.NAMED_VOLUME, control.EXTERNAL_VOLUME}
+            )
+            raise StackError(
+                f"the stack has no volume {key!r} in use", remedy=f"it has: {', '.join(known) or 'none'}"
+            )
+        return isolation.unescaped(str(entry["name"]))
+
+    def bind(self, source: str) -> Path:
+        """The workspace's directory of a bind mount, named as in the Compose file."""
+        wanted = posixpath.normpath(posixpath.join(self.spec.project_directory, os.path.expanduser(source)))
+        for bind in self._plan.binds:
+            if bind.inside is not None and wanted in (
+                posixpath.normpath(bind.source),
+                posixpath.normpath(posixpath.join(self.spec.project_directory, bind.inside)),
+            ):
+                return Path(posixpath.normpath(self.workspace / bind.inside))
+        known = sorted({bind.inside for bind in self._plan.binds if bind.inside is not None})
+        raise StackError(
+            f"the stack has no bind mount {source!r}", remedy=f"it has: {', '.join(known) or 'none'}"
+        )
+
+    def mounts(self) -> dict[str, list[dict[str, str]]]:
+        """Of each of the user's services: kind, source and target of its mounts, and the volume's key if it has one."""
+        keys = self._volume_keys()
+        out: dict[str, list[dict[str, str]]] = {}
+        for container in self.containers():
+            if service_of(container) == CONTROL_SERVICE or service_of(container) in out:
+                continue
+            out[service_of(container)] = [
+                {"kind": m.kind, "source": m.source, "target": m.target, "writable": str(m.writable).lower()}
+                | ({"volume": keys[m.source]} if m.source in keys else {})
+                for m in container_state(container).mounts
+            ]
+        return out
+
+    def images(self) -> dict[str, str]:
+        """The image id of each of the user's services."""
+        return {
+            service_of(c): c.attrs["Image"] for c in self.containers() if service_of(c) != CONTROL_SERVICE
+        }
+
+    def state(self) -> EngineState:
+        """Containers, the control's too, and volumes as the engine has them now."""
+        containers = self.containers()
+        with engine_answers("reading the stack's state"):
+            state = engine_state(
+                self.engine, containers, f"{STACK_LABEL}={self.project}", self._volume_keys()
+            )
+        self._recorded |= set(state.volumes)
+        return state
+
+    def recorded_volumes(self) -> set[str]:
+        """Every volume that a container of this stack was ever seen to have, or that bears the stack's label."""
+        self.record_volumes()
+        return set(self._recorded)
+
+    def record_volumes(self) -> None:
+        self.containers()
+        with engine_answers("looking up volumes"):
+            listed = self.engine.client.api.volumes(filters={"label": f"{STACK_LABEL}={self.project}"})
+        self._recorded |= {entry["Name"] for entry in listed["Volumes"] or ()}
+
+    def health(self) -> dict[str, str]:
+        """For each container, by "service-number": its health, else "running", "exited 1", "paused"…"""
+        out = {}
+        for container in self.containers():
+            state = container.attrs["State"]
+            status = str(state["Status"])
+            health = (state.get("Health") or {}).get("Status")
+            if status == "exited":
+                status = f"exited {state['ExitCode']}"
+            out[f"{service_of(container)}-{number_of(container)}"] = (
+                health if status == "running" and health not in (None, "none") else status
+            )
+        return out
+
+    def unready(self) -> list[str]:
+        """Why the stack is not ready: services without container, not running, not healthy. One-shot services
+        (no restart policy, ended with 0) are ready."""
+        reasons = []
+        for service in (*self.services(), CONTROL_SERVICE):
+            containers = self.containers(service)
+            wanted = _scale(self.config["services"][service])
+            if len(containers) < wanted:
+                reasons.append(f"{service}: {len(containers)} of {wanted} containers are there")
+            reasons += [f"{service}: {why}" for c in containers if (why := _unready(c)) is not None]
+        return reasons
+
+    def logs(self, since: float | None = None) -> dict[str, str]:
+        """The services' logs, the control's left out; `since` in Unix seconds."""
+        return logs([c for c in self.containers() if service_of(c) != CONTROL_SERVICE], since)
+
+    @contextmanager
+    def watch(self) -> Iterator[EventWatch]:
+        """Watch the engine's events; `finish()` returns those of this stack."""
+        watch = EventWatch(self.engine, self.project, self.recorded_volumes)
+        try:
+            yield watch
+        finally:
+            watch.close()
+
+    # What is done to it
+
+    def command(
+        self, line: str, timeout: float = COMMAND_TIMEOUT, env: Mapping[str, str] | None = None
+    ) -> CommandResult:
+        """Run a command of the stack's own, by bash, in the workspace; its exit code is the caller's to judge.
+
+        Raises StackRefused unless the scenario says that its commands follow the project.
+        """
+        if not self.spec.follow_project:
+            raise StackRefused(
+                f"the stack's command {line!r} may name containers and volumes of the user's own",
+                remedy="where it uses no fixed names, but COMPOSE_PROJECT_NAME, COMPOSE_FILE and DOCKER_HOST, say "
+                "`commands: follow-project`",
+            )
+        bash = shutil.which("bash")
+        if bash is None:
+            raise StackError("bash was not found", remedy="install it: the stack's commands are run by it")
+        self.record_volumes()
+        result = run_process(
+            [bash, "-c", line],
+            said=line,
+            cwd=self.workspace,
+            env=self._command_environment(env),
+            timeout=timeout,
+        )
+        self.record_volumes()
+        return result
+
+    def signal_main_process(self, container: Container, signal: str) -> None:
+        """Send a signal ("SIGKILL") to a container's main process from the host, so that its restart policy acts.
+
+        The engine's own kill would suppress the policy. Raises StackError where the container does not run.
+        """
+        container.reload()
+        process = int(container.attrs["State"]["Pid"])
+        if process == 0:
+            raise StackError(f"the container {container.name} does not run: there is no process to signal")
+        number = signals.Signals[signal if signal.startswith("SIG") else f"SIG{signal}"].value
+        command = ["sh", "-c", f"kill -{number} {process}"]
+        with self.helper({}, command=command, pid_mode="host", cap_drop=["ALL"], cap_add=["KILL"]) as killer:
+            exit_code, output = run_to_end(killer)
+        if exit_code != 0:
+            raise StackError(
+                f"{signal} could not be sent to the main process of {container.name}: "
+                f"{output.decode(errors='replace').strip()}"
+            )
+
+    def helper(self, mounts: Mapping[str, Source], **options: Any) -> AbstractContextManager[Container]:
+        """A created, not started helper container with the stack's labels; see `helper.helper`."""
+        return helper(self.engine, mounts, labels=self._helper_labels(), **options)
+
+    def archive(self, source: Source, under: str = "") -> AbstractContextManager[Iterator[bytes]]:
+        """The tar stream of a volume (its name on the engine) or a directory of the workspace; see `helper.archive`."""
+        return archive(self.engine, source, under, labels=self._helper_labels())
+
+    def _helper_labels(self) -> dict[str, str]:
+        return self.identity.labels
+
+    def _command_environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
+        environment = self.compose.environment(extra)
+        environment |= {
+            "COMPOSE_PROJECT_NAME": self.compose.project,
+            "COMPOSE_FILE": os.pathsep.join(map(str, self.compose.files)),
+            "COMPOSE_PATH_SEPARATOR": os.pathsep,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
+        }
+        if self.spec.profiles:
+            environment["COMPOSE_PROFILES"] = ",".join(self.spec.profiles)
+        if self.compose.env_files:
+            environment["COMPOSE_ENV_FILES"] = ",".join(map(str, self.compose.env_files))
+        return environment
+
+    def _volume_keys(self) -> dict[str, str]:
+        volumes = self.config.get("volumes") or {}
+        return {isolation.unescaped(str(entry["name"])): key for key, entry in volumes.items()}
+
+    def _make_external(self) -> None:
+        from docker.errors import NotFound
+
+        labels = self.identity.labels
+        with engine_answers("making external volumes and networks"):
+            for name in (*self._plan.external_volumes, control.external_volume(self.identity)):
+                self.engine.client.volumes.create(name, labels=labels)
+            for name in self._plan.external_networks:
+                try:
+                    self.engine.client.api.inspect_network(name)
+                except NotFound:
+                    self.engine.client.networks.create(name, labels=labels, check_duplicate=True)
+
+    def _label_image_volumes(self) -> None:
+        """Give a label to the anonymous volumes that images declare, which the engine would make without one."""
+        from docker.errors import ImageNotFound
+
+        declared = {}
+        pulled = False
+        for name, service in self.config["services"].items():
+            reference = service.get("image") or f"{self.compose.project}-{name}"
+            try:
+                image = self.engine.client.images.get(reference)
+            except ImageNotFound:
+                if not pulled:
+                    self.compose.run("pull", "--ignore-buildable", "--policy", "missing", timeout=UP_TIMEOUT)
+                    pulled = True
+                image = self.engine.client.images.get(reference)
+            declared[name] = list(image.attrs["Config"].get("Volumes") or {})
+        self._override, changes = isolation.with_anonymous_volumes(
+            self._override, self.config, declared, self.identity
+        )
+        if changes:
+            self._changes += changes
+            self._settle()
+
+
+def _resolve(
+    spec: StackSpec, engine: Engine, project: str
+) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """The user's configuration under two project names, of all profiles, and the services that run."""
+
+    def compose(name: str) -> Compose:
+        return Compose(
+            engine_url=engine.url,
+            project=name,
+            directory=spec.project_directory,
+            files=spec.compose,
+            profiles=spec.profiles,
+            env_files=spec.env_files,
+            env=spec.env,
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        original = pool.submit(compose(project).config, all_profiles=True)
+        shadow = pool.submit(compose(SHADOW_PROJECT).config, all_profiles=True)
+        active = pool.submit(compose(project).services)
+        return original.result(), shadow.result(), active.result()
+
+
+def _copy(
+    spec: StackSpec, identity: Identity, plan: isolation.Isolation, original: dict[str, Any]
+) -> list[str]:
+    """Make the workspace's project directory; what begins empty, in words."""
+    directory, target = spec.project_directory, Path(identity.project_directory)
+    contexts = [
+        Path(isolation.unescaped(str((service.get("build") or {}).get("context"))))
+        for service in original["services"].values()
+        if service and isinstance(service.get("build"), dict)
+    ]
+    empty = workspace.data_directories(plan.binds, directory, spec.copy, [*spec.compose, *contexts])
+    kept = [
+        Path(posixpath.normpath(bind.inside))
+        for bind in plan.binds
+        if bind.inside is not None
+        and Path(posixpath.normpath(bind.inside)) not in empty
+        and (not bind.writable or not (directory / bind.inside).is_dir())
+    ]
+    kept += [Path(posixpath.normpath(entry)) for entry in spec.copy]
+    workspace.copy_project(
+        directory, target, empty, kept, skip=[Path.cwd() / "reports", Path(identity.workspace)]
+    )
+    for bind in plan.binds:
+        if bind.replaced and bind.inside is not None:
+            (target / bind.inside).mkdir(parents=True, exist_ok=True)
+    (Path(identity.workspace) / "files").mkdir()
+    for source, copied in plan.files.items():
+        shutil.copy(source, copied)
+    return [
+        f"./{path} begins empty: the stack writes there (`copy: [./{path}]` brings its content)"
+        for path in empty
+    ]
+
+
+def _moved(path: Path, spec: StackSpec, identity: Identity) -> Path:
+    """A file of the project directory in the workspace; another file stays where it is."""
+    inside = isolation.inside_project(str(path.absolute()), str(spec.project_directory))
+    return path.absolute() if inside is None else Path(identity.project_directory) / inside
+
+
+def _with_control(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
+    own = control.override(identity, Path(identity.workspace) / "control")
+    return {**document, **{part: {**(document.get(part) or {}), **own[part]} for part in own}}
+
+
+def _subnets(engine: Engine) -> list[str]:
+    with engine_answers("looking up networks"):
+        networks = engine.client.api.networks()
+    return [
+        pool["Subnet"]
+        for network in networks
+        for pool in ((network.get("IPAM") or {}).get("Config") or ())
+        if pool.get("Subnet")
+    ]
+
+
+def _scale(service: dict[str, Any]) -> int:
+    replicas = (service.get("deploy") or {}).get("replicas")
+    scale = service.get("scale", replicas)
+    return 1 if scale is None else int(scale)
+
+
+def _unready(container: Container) -> str | None:
+    state = container.attrs["State"]
+    policy = (container.attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
+    status = str(state["Status"])
+    if status == "exited" and state["ExitCode"] == 0 and policy in ("no", "on-failure"):
+        return None
+    if status != "running":
+        return f"{status} (exit code {state['ExitCode']})" if status in ("exited", "dead") else status
+    health = (state.get("Health") or {}).get("Status")
+    if health in (None, "none", "healthy"):
+        return None
+    log = (state["Health"].get("Log") or [{}])[-1].get("Output", "")
+    return f"health {health}" + (f": {' '.join(str(log).split())[:200]}" if log else "")

@@ -1,0 +1,192 @@
+"""The copy of the project directory in which the isolated stack runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persistence_tests.errors import StackError
+from persistence_tests.stack.isolation import Bind
+from persistence_tests.stack.refusal import Refusal
+
+if TYPE_CHECKING:
+    from persistence_tests.stack.engine import Engine
+
+PREFIX = "persistence-tests-"
+MARKER = "persistence-tests.json"
+LEFT_OUT = {".git"}
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Who made a workspace: the run, and the process, which may still be alive."""
+
+    run: str
+    process: int
+    started: int
+
+    @property
+    def is_live(self) -> bool:
+        return _start_of(self.process) == self.started
+
+
+def create(run: str) -> Path:
+    """A directory of the run's own below the system's temporary directory, with a marker that says whose it is."""
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    # A service's own user must be able to pass through to its binds.
+    directory.chmod(0o755)
+    marker = {"run": run, "process": os.getpid(), "started": _start_of(os.getpid())}
+    (directory / MARKER).write_text(json.dumps(marker))
+    return directory
+
+
+def read_marker(directory: Path) -> Marker | None:
+    """None where the directory is no workspace."""
+    try:
+        content = json.loads((directory / MARKER).read_text())
+        return Marker(str(content["run"]), int(content["process"]), int(content["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def existing() -> list[Path]:
+    """Workspaces in the system's temporary directory."""
+    found = Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*")
+    return sorted(path for path in found if read_marker(path) is not None)
+
+
+def bind_refusals(binds: Iterable[Bind], project: Path, file: str = "") -> list[Refusal]:
+    """Bind mounts whose source is, or lies behind, a symbolic link that leads out of the project directory."""
+    home = project.resolve()
+    refusals = []
+    for bind in binds:
+        if bind.inside is None or bind.replaced:
+            continue
+        source = project / bind.inside
+        if os.path.lexists(source) and not source.resolve().is_relative_to(home):
+            refusals.append(
+                Refusal(
+                    f"services.{bind.service}.volumes"
+                    if not bind.service.startswith("volume ")
+                    else bind.service,
+                    f"{bind.source} is a symbolic link to {source.resolve()}, outside the project directory",
+                    f"say what replaces it: `stack: {{ binds: {{ {bind.source}: ./a-directory-of-the-project }} }}`",
+                )
+            )
+    return refusals
+
+
+def data_directories(
+    binds: Iterable[Bind], project: Path, copied: Sequence[str], needed: Iterable[Path]
+) -> list[Path]:
+    """Writable directory binds, which start empty: relative to the project, without those that `copied` names.
+
+    A directory that holds something `needed` (a Compose file, a build context) is copied whatever is mounted.
+    """
+    keep = {Path(os.path.normpath(project / entry)) for entry in copied}
+    needed = [Path(os.path.normpath(path)) for path in needed]
+    found: dict[Path, None] = {}
+    for bind in binds:
+        if bind.inside is None or not bind.writable:
+            continue
+        source = Path(os.path.normpath(project / bind.inside))
+        if source.is_dir() and source not in keep and not any(path.is_relative_to(source) for path in needed):
+            found[source.relative_to(project)] = None
+    return list(found)
+
+
+def copy_project(
+    project: Path, workspace: Path, empty: Iterable[Path], kept: Iterable[Path], skip: Iterable[Path]
+) -> None:
+    """Copy the project directory with modes, owners, times and symbolic links.
+
+    The content of `empty` directories is left out, except for what is `kept` below them (all relative to the
+    project); `skip` are absolute paths that are left out. Sockets, pipes and devices are left out.
+    """
+    emptied, kept = set(empty), list(kept)
+    skipped = {path.resolve() for path in skip}
+
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        here = Path(directory).relative_to(project)
+        below_empty = any(here.is_relative_to(path) for path in emptied)
+        out = set()
+        for name in names:
+            path = here / name
+            if here == Path(".") and name in LEFT_OUT or (project / path).resolve() in skipped:
+                out.add(name)
+            elif below_empty and not any(path.is_relative_to(k) or k.is_relative_to(path) for k in kept):
+                out.add(name)
+            elif not _is_copyable(project / path):
+                out.add(name)
+        return out
+
+    try:
+        shutil.copytree(
+            project, workspace, symlinks=True, ignore=ignored, copy_function=_copy, dirs_exist_ok=True
+        )
+        for directory, names, _ in os.walk(workspace):
+            for path in (Path(directory), *(Path(directory) / name for name in names)):
+                _own(project / path.relative_to(workspace), path)
+    except (OSError, shutil.Error) as error:
+        raise StackError(
+            f"the project directory cannot be copied: {error}", where=str(project), remedy="make it readable"
+        ) from error
+
+
+def remove(directory: Path, engine: Engine | None, labels: dict[str, str]) -> None:
+    """Remove a workspace; files of other users, which containers left, by a container where need be."""
+    if read_marker(directory) is None:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists() and engine is not None:
+        from persistence_tests.stack.helper import helper, run_to_end
+
+        command = ["find", "/workspace", "-mindepth", "1", "-delete"]
+        with helper(
+            engine, {"/workspace": directory}, labels=labels, command=command, writable=True
+        ) as container:
+            run_to_end(container)
+        shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        raise StackError(f"the workspace {directory} cannot be removed", remedy="remove it by hand")
+
+
+def _copy(source: str, target: str) -> str:
+    shutil.copy2(source, target, follow_symlinks=False)
+    _own(Path(source), Path(target))
+    return target
+
+
+def _own(source: Path, target: Path) -> None:
+    if os.geteuid() == 0:
+        status = source.lstat()
+        os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            os.chmod(target, stat.S_IMODE(status.st_mode))
+
+
+def _is_copyable(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+
+
+def _start_of(process: int) -> int:
+    """When a process began, in clock ticks, so that a number used again is not taken for it; -1 where it is not there."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return -1
+    except OSError:
+        pass
+    return 0
