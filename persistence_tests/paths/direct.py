@@ -1,0 +1,160 @@
+"""A directory in a service's containers, as the service's own user sees it and writes to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from persistence_tests.errors import StackError
+from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.model.records import PathDeclared
+from persistence_tests.paths.archive import Tree
+from persistence_tests.paths.base import Journal, PendingWrite, View
+from persistence_tests.paths.duration import Duration
+from persistence_tests.paths.listing import ToolsMissing
+from persistence_tests.paths.replica import (
+    CannotList,
+    list_by_archive,
+    list_by_exec,
+    read_by_archive,
+    read_by_exec,
+)
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.stack import Stack
+
+_BY_ARCHIVE = "archive API: cannot see tmpfs, knows no user"
+
+
+class DirectConfig(BaseModel):
+    """A directory inside the containers of a service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service: str = Field(description="The service in whose containers the files are read and written.")
+    root: str = Field(description="The directory, an absolute path in the container.")
+    within: Duration = Field(
+        5.0, description="How long a read that is not yet right is tried again.", validate_default=True
+    )
+    atomic: bool = Field(
+        False, description="Whether a write shows either the old state or the new one, nothing between."
+    )
+    title: str | None = Field(None, description="What reports call this path.")
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, root: str) -> str:
+        if not root.startswith("/"):
+            raise ValueError("must be an absolute path in the container")
+        return root.rstrip("/") or "/"
+
+
+class DirectPath:
+    """Reads by one program run in every running replica, writes by one in the first."""
+
+    def __init__(self, name: str, config: DirectConfig, stack: Stack) -> None:
+        self._stack = stack
+        self._config = config
+        detail = {"service": config.service, "title": config.title}
+        self.declared = PathDeclared(
+            name,
+            kind="direct",
+            stored=True,
+            lists=True,
+            while_down=False,
+            root=config.root,
+            detail={key: value for key, value in detail.items() if value},
+        )
+        self.within = config.within
+        self.atomic = config.atomic
+
+    def observe(self, names: Sequence[str]) -> View:
+        """All names in one program run in each replica; where replicas differ on one, it is an ERROR."""
+        try:
+            containers = self.replicas()
+            if not containers:
+                return View({}, "exec", problem=f"the service {self._config.service} has no container")
+            listed = [self._list(container) for container in containers]
+        except CannotList as error:
+            return View({}, "exec", problem=str(error))
+        except StackError as error:
+            return View({}, "exec", problem=error.what)
+        trees, methods = [tree for tree, _ in listed], list(dict.fromkeys(method for _, method in listed))
+        asked = list({*names, *(name for tree in trees for name in tree.files)})
+        labels = [str(container.name) for container in containers]
+        directories = list({name for tree in trees for name in tree.directories})
+        return View(
+            _agreed(labels, [tree.observations(asked) for tree in trees]),
+            "; ".join(methods),
+            directories=_agreed(
+                labels, [{name: tree.directories.get(name, ABSENT) for name in directories} for tree in trees]
+            ),
+        )
+
+    def read(self, name: str, limit: int) -> bytes:
+        try:
+            for container in self.replicas()[:1]:
+                content = read_by_exec(container, self._config.root, name, limit)
+                if content is None:
+                    content = read_by_archive(container, self._config.root, name, limit)
+                return content
+        except StackError:
+            pass
+        return b""
+
+    def write(self, batch: Sequence[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+        """Make the operations one after the other in the first running replica.
+
+        `ok` when the shell's command ended with 0, and with it `sync` of file and directory where the
+        acknowledgement is fsync. `fail` where opening or unlinking was refused, or no program could be
+        started. `info` for all else.
+        """
+        from persistence_tests.paths.shell_writer import ShellWriter
+
+        with ShellWriter(self.replicas, self._config.root, journal, stop) as writer:
+            for pending in batch:
+                if stop.is_set():
+                    return
+                writer.make(pending)
+
+    def close(self) -> None:
+        """Nothing is kept open between passes."""
+
+    def replicas(self) -> list[Container]:
+        """The running containers of the service, by number; all of them where none runs."""
+        containers: list[Any] = self._stack.containers(self._config.service)
+        return [container for container in containers if container.status == "running"] or containers
+
+    def _list(self, container: Container) -> tuple[Tree, str]:
+        if container.status == "running":
+            try:
+                user = ((container.attrs or {}).get("Config") or {}).get("User") or "root"
+                return list_by_exec(container, self._config.root), f"exec as {user}"
+            except ToolsMissing as error:
+                return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({error})"
+        return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({container.name} does not run)"
+
+
+def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:
+    """What all replicas show, by name; where one shows something else than the first, both in words."""
+    first = dict(seen[0])
+    for label, others in zip(labels[1:], seen[1:], strict=True):
+        for name, other in others.items():
+            if other != seen[0][name] and first[name].kind is not NodeKind.ERROR:
+                first[name] = Observation(
+                    NodeKind.ERROR,
+                    error=f"replicas disagree: {labels[0]} {_words(seen[0][name])}, {label} {_words(other)}",
+                )
+    return first
+
+
+def _words(seen: Observation) -> str:
+    size = None if seen.size is None else f"{seen.size} bytes"
+    digest = seen.sha256 and f"sha256 {seen.sha256[:12]}"
+    facts = (seen.kind.value, size, digest, seen.mode, seen.owner, seen.error)
+    return " ".join(fact for fact in facts if fact)

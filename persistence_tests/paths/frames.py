@@ -1,0 +1,108 @@
+"""Operations on files, spoken over one pipe with a small POSIX shell program.
+
+One operation at a time, so that a kill leaves one whose fate is unknown:
+
+    > "<verb> <size> <name> <target> <sync>…"     names octal-escaped: nothing is left to quoting
+    < SEND                                        the file is open, none of its content was sent yet
+    > content
+    < WROTE                                       asked back, since a pipe cut short ends the content too
+    > "confirm"
+    < DONE <exit code>                            0 only after `sync` where the operation asks for it
+
+Only create, overwrite and append have the middle part. Lines without a mark are what programs
+complain about. After a failure the shell exits, since content may be left in the pipe.
+"""
+
+from __future__ import annotations
+
+import os
+from posixpath import dirname
+
+from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind
+
+MARK = b"\x01"
+READY, SEND, WROTE, DONE = MARK + b"ready", MARK + b"send", MARK + b"wrote", MARK + b"done "
+CONFIRM = b"confirm\n"
+CANNOT_ENTER = 71
+
+SCRIPT = r"""
+exec 3>&1 2>&1
+say() { printf '\001%s\n' "$1" >&3; }
+plain() { decoded=$(printf '%b_' "$1"); decoded=./${decoded%_}; }
+content() { say send; if [ "$size" -gt 0 ]; then head -c "$size"; fi; }
+confirmed() { say wrote; IFS= read -r confirm && [ "$confirm" = confirm ]; }
+there() { [ -f "$name" ] || { echo "$verb: No such file or directory"; return 1; }; }
+IFS= read -r go
+cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
+say ready
+while IFS=' ' read -r verb size name target syncs; do
+  plain "$name"; name=$decoded
+  plain "$target"; target=$decoded
+  case $verb in
+    create) set -C; { content; } > "$name" && confirmed; code=$?; set +C ;;
+    overwrite) there && { content; } > "$name" && confirmed; code=$? ;;
+    append) there && { content; } >> "$name" && confirmed; code=$? ;;
+    delete) rm -- "$name" < /dev/null >&2; code=$? ;;
+    rename)
+      if [ -d "$target" ]; then echo 'rename: Is a directory'; code=1
+      else mv -f -- "$name" "$target" < /dev/null >&2; code=$?; fi ;;
+    mkdir) mkdir -p -- "$name" < /dev/null >&2; code=$? ;;
+    *) echo "unknown verb"; code=2 ;;
+  esac
+  if [ "$code" = 0 ]; then
+    for place in $syncs; do
+      plain "$place"; sync -- "$decoded" < /dev/null >&2 || code=$?
+    done
+  fi
+  say "done $code"
+  [ "$code" = 0 ] || exit 1
+done
+"""
+
+REFUSALS = (
+    b"File exists", b"overwrite existing file", b"No such file or directory", b"nonexistent directory",
+    b"Directory nonexistent", b"Permission denied", b"Operation not permitted", b"Not a directory",
+    b"Is a directory", b"File name too long", b"Read-only file system", b"No space left on device",
+    b"Disk quota exceeded", b"Too many levels of symbolic links",
+)  # fmt: skip
+"""Reasons for which opening a file or unlinking it fails with nothing changed."""
+
+
+def header(operation: Operation) -> bytes:
+    """The line that begins an operation."""
+    size = operation.payload.size if operation.payload else 0
+    names = (operation.name, operation.target or ".", *_syncs(operation))
+    return " ".join((operation.kind.value, str(size), *map(escaped, names))).encode() + b"\n"
+
+
+def escaped(name: str) -> str:
+    """`name` for the shell's `printf %b`: every byte but the plainest as four octal digits."""
+    return "".join(
+        chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or byte in b"._/") else f"\\0{byte:03o}"
+        for byte in os.fsencode(name)
+    )
+
+
+def _syncs(operation: Operation) -> tuple[str, ...]:
+    if operation.acknowledgement is not Acknowledgement.FSYNC:
+        return ()
+    parent = dirname(operation.name) or "."
+    match operation.kind:
+        case OperationKind.DELETE:
+            return (parent,)
+        case OperationKind.RENAME:
+            target = operation.target or ""
+            return (target, dirname(target) or ".", parent)
+        case OperationKind.MKDIR:
+            above = operation.name.split("/")
+            return (*("/".join(above[:depth]) for depth in range(len(above), 0, -1)), ".")
+        case _:
+            return (operation.name, parent)
+
+
+def refused(operation: Operation, complaint: bytes, sent: bool) -> bool:
+    """Whether a failed operation certainly changed nothing."""
+    if sent or not any(reason in complaint for reason in REFUSALS):
+        return False
+    # `mv` may copy between file systems and `mkdir -p` makes several directories: both can fail half done.
+    return operation.kind not in (OperationKind.RENAME, OperationKind.MKDIR)

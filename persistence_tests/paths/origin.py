@@ -1,0 +1,126 @@
+"""One server of the stack: its address, and connections to it that do nothing behind our back.
+
+`http.client` it is: it neither retries nor follows redirects, knows no proxy and no environment, and
+connecting is a step of its own, so that "refused before anything was sent" is known and not guessed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import select
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+from persistence_tests.errors import StackError
+
+if TYPE_CHECKING:
+    from persistence_tests.paths.http import HttpConfig
+    from persistence_tests.stack.stack import Stack
+
+_CONNECTING = 5.0
+ANSWERING = 30.0
+"""Seconds for which a connection may stay silent."""
+
+
+class NotConnected(Exception):
+    """No connection came about: nothing was sent."""
+
+
+class Origin:
+    """Where an HTTP path leads. The address is looked up for each connection: ports change on a restart."""
+
+    def __init__(self, stack: Stack, config: HttpConfig) -> None:
+        self._stack, self._config = stack, config
+        self._tls: ssl.SSLContext | None = None
+        if config.scheme == "https":
+            ca = stack.workspace / config.ca if config.ca else None
+            self._tls = ssl.create_default_context(cafile=ca)
+
+    def address(self) -> tuple[str, int]:
+        """Raises NotConnected where the port is not published now."""
+        try:
+            host, port = self._stack.address(self._config.service, self._config.port)
+        except StackError as error:
+            raise NotConnected(error.what) from error
+        return str(host), int(port)
+
+    def connect(self, address: tuple[str, int]) -> http.client.HTTPConnection:
+        """A connection that stands; NotConnected with the reason where none does."""
+        connection = _Connection(address, self._tls, self._config.host)
+        try:
+            connection.connect()
+        except (OSError, ValueError) as error:
+            connection.close()
+            raise NotConnected(f"{address[0]}:{address[1]}: {error}") from error
+        return connection
+
+    def headers(self, address: tuple[str, int]) -> dict[str, str]:
+        """Those of every request; the scenario's own come last and win, whatever their case."""
+        host = self._config.host or f"{address[0]}:{address[1]}"
+        headers = {"Host": host, "Accept": "*/*", "Accept-Encoding": "identity"}
+        own = {name.title(): value for name, value in (self._config.headers or {}).items()}
+        return headers | own
+
+    def redirected(self, address: tuple[str, int], target: str, location: str | None) -> str | None:
+        """The request target that a redirect leads to, None where it leads off this very server."""
+        if not location:
+            return None
+        scheme = self._config.scheme
+        default = 443 if scheme == "https" else 80
+        hosts = [f"{address[0]}:{address[1]}", self._config.host or ""]
+        for host in filter(None, hosts):
+            leads = urlsplit(urljoin(f"{scheme}://{host}{target}", location))
+            here = urlsplit(f"{scheme}://{host}")
+            try:
+                same = (leads.hostname, leads.port or default) == (here.hostname, here.port or default)
+            except ValueError:
+                return None
+            if leads.scheme == scheme and same:
+                query = f"?{leads.query}" if leads.query else ""
+                return quote((leads.path or "/") + query, safe="/?%:@!$&'()*+,;=~")
+        return None
+
+
+class _Connection(http.client.HTTPConnection):
+    # Must never connect by itself: a request on a connection that is gone is an error, not a second try.
+    auto_open = 0
+
+    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None, host: str | None) -> None:
+        super().__init__(*address)
+        self._address, self._tls, self._name = address, tls, host
+
+    def connect(self) -> None:
+        plain = socket.create_connection(self._address, _CONNECTING)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = plain
+        if self._tls is not None:
+            name = (self._name or self._address[0]).rsplit(":", 1)[0]
+            self.sock = self._tls.wrap_socket(plain, server_hostname=name)
+        self.sock.settimeout(ANSWERING)
+
+
+def is_stale(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed a connection that waits: what can be read from it is its end."""
+    return connection.sock is None or bool(select.select([connection.sock], [], [], 0)[0])
+
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """A URL template with its placeholders filled; each value percent-encoded but for its slashes."""
+    return _PLACEHOLDER.sub(lambda found: quoted(values[found[1]]), template)
+
+
+def placeholders(template: str) -> set[str]:
+    return set(_PLACEHOLDER.findall(template))
+
+
+def quoted(name: str) -> str:
+    """A name as it stands in the path of a URL."""
+    return quote(os.fsencode(name), safe="/")

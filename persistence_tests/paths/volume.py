@@ -1,0 +1,126 @@
+"""The bytes in a volume or a bind mount, read past every service, also while the stack is down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from persistence_tests.errors import StackError
+from persistence_tests.model.records import PathDeclared
+from persistence_tests.paths.archive import Tree
+from persistence_tests.paths.base import View
+from persistence_tests.paths.replica import CannotList, list_by_archive, read_by_archive
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.stack import Stack
+
+_MOUNTED_AT = "/persistence"
+
+
+class VolumeConfig(BaseModel):
+    """Where the bytes are kept: a volume of the Compose file, or a bind mount."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    volume: str | None = Field(None, description="The volume's key under `volumes:` in the Compose file.")
+    bind: str | None = Field(None, description="The source of a bind mount, as the Compose file writes it.")
+    under: str | None = Field(None, description="A directory inside it; names are relative to that one.")
+    title: str | None = Field(None, description="What reports call this path.")
+
+    @field_validator("under")
+    @classmethod
+    def _stays_inside(cls, under: str | None) -> str | None:
+        if under is None:
+            return None
+        parts = [part for part in under.split("/") if part not in ("", ".")]
+        if under.startswith("/") or ".." in parts:
+            raise ValueError("must be a relative path that stays inside the volume")
+        return "/".join(parts) or None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.volume is None) == (self.bind is None):
+            raise ValueError("needs either `volume` or `bind`")
+        return self
+
+
+class VolumePath:
+    """Reads through the engine's archive API, from a container that never runs."""
+
+    def __init__(self, name: str, config: VolumeConfig, stack: Stack) -> None:
+        self._stack = stack
+        self._config = config
+        self._root = "/".join(filter(None, (_MOUNTED_AT, config.under)))
+        where = {"volume": config.volume} if config.volume is not None else {"bind": config.bind or ""}
+        self.declared = PathDeclared(
+            name,
+            kind="volume",
+            stored=True,
+            lists=True,
+            while_down=True,
+            root="/".join(filter(None, (*where.values(), config.under))),
+            detail={key: value for key, value in {**where, "title": config.title}.items() if value},
+        )
+        self.within = 0.0
+
+    def observe(self, names: Sequence[str]) -> View:
+        """All names in one archive stream. A volume, bind or `under` that is not there holds no names."""
+        method = "archive API"
+        try:
+            source = self._source()
+            if not self._is_there(source):
+                return View(Tree().observations(names), f"{source} is not there")
+            with self._mounted(source) as container:
+                tree = list_by_archive(container, self._root)
+        except CannotList as error:
+            return View({}, method, problem=str(error))
+        except StackError as error:
+            return View({}, method, problem=error.what)
+        return View(tree.observations(names), method, directories=tree.directories)
+
+    def read(self, name: str, limit: int) -> bytes:
+        try:
+            source = self._source()
+            if not self._is_there(source):
+                return b""
+            with self._mounted(source) as container:
+                return read_by_archive(container, self._root, name, limit)
+        except StackError:
+            return b""
+
+    def close(self) -> None:
+        """Nothing is kept open between passes: a helper left behind would keep the volume in use."""
+
+    def _source(self) -> str | Path:
+        source: str | Path = (
+            self._stack.bind(self._config.bind or "")
+            if self._config.volume is None
+            else self._stack.volume(self._config.volume)
+        )
+        return source
+
+    def _is_there(self, source: str | Path) -> bool:
+        from docker.errors import NotFound
+
+        from persistence_tests.stack.engine import engine_answers
+
+        if isinstance(source, Path):
+            return source.exists()
+        with engine_answers(f"looking for the volume {source}"):
+            try:
+                self._stack.engine.client.api.inspect_volume(source)
+            except NotFound:
+                return False
+        return True
+
+    @contextmanager
+    def _mounted(self, source: str | Path) -> Iterator[Container]:
+        labels = self._stack.identity.labels
+        with self._stack.engine.helper({_MOUNTED_AT: source}, labels=labels) as container:
+            yield container

@@ -1,0 +1,232 @@
+"""Volume, direct and HTTP paths against a real engine."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from persistence_tests.errors import StackError
+from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadKind,
+    PayloadSpec,
+)
+from persistence_tests.paths.base import PendingWrite
+from persistence_tests.paths.direct import DirectConfig, DirectPath
+from persistence_tests.paths.http import HttpConfig, HttpPath
+from persistence_tests.paths.volume import VolumeConfig, VolumePath
+from persistence_tests.stack.engine import Engine
+
+IMAGE = "debian:bookworm-slim"
+ROOT = "/data/files"
+
+HOSTILE = [
+    "plain.bin",
+    "with space",
+    "'single' \"double\"",
+    "new\nline",
+    "tab\tand\rreturn",
+    "back\\slash",
+    "100%",
+    "a#b?c=d&e",
+    "-dash",
+    "--",
+    "$(touch x) `id` ;",
+    "\u00e9-composed",
+    "e\u0301-decomposed",
+    "日本語",
+    "...",
+    ".hidden",
+    "x" * 255,
+    "/".join(["deep"] * 60) + "/file",
+    "/".join("n" * 200 for _ in range(12)) + "/long",
+    b"not-utf8-\xff\xfe".decode(errors="surrogateescape"),
+]
+
+
+@dataclass
+class TinyStack:
+    """The attributes of Stack that paths use, over one container and one volume."""
+
+    engine: Engine
+    identity: SimpleNamespace
+    workspace: Path
+    prefix: str
+    made: list[Any] = field(default_factory=list)
+    ports: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def volume(self, key: str) -> str:
+        return f"{self.prefix}_{key}"
+
+    def bind(self, source: str) -> Path:
+        return self.workspace / source
+
+    def containers(self, service: str | None = None) -> list[Any]:
+        label = {"label": f"tiny={self.prefix}-{service}"}
+        found = self.engine.client.containers.list(all=True, filters=label)
+        return sorted(found, key=lambda container: str(container.name))
+
+    def address(self, service: str, port: int) -> tuple[str, int]:
+        try:
+            (container,) = self.containers(service)
+            (published,) = container.ports[f"{port}/tcp"]
+        except (ValueError, KeyError, TypeError):
+            raise StackError(f"port {port} of {service} is not published") from None
+        return "127.0.0.1", int(published["HostPort"])
+
+    def run(self, service: str, *, image: str = IMAGE, number: int = 1, **options: Any) -> Any:
+        options = {"command": ["sleep", "infinity"], "init": True, **options}
+        container = self.engine.client.containers.run(
+            image,
+            detach=True,
+            name=f"{self.prefix}-{service}-{number}",
+            labels={**self.identity.labels, "tiny": f"{self.prefix}-{service}"},
+            **options,
+        )
+        self.made.append(container)
+        return container
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    connected = Engine.connect()
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def stack(engine: Engine, tmp_path: Path) -> Iterator[TinyStack]:
+    prefix = f"pathstest{uuid.uuid4().hex[:10]}"
+    labels = {"persistence-tests.run": prefix}
+    tiny = TinyStack(engine, SimpleNamespace(labels=labels), tmp_path, prefix)
+    volume = engine.client.volumes.create(tiny.volume("files"), labels=tiny.identity.labels)
+    try:
+        yield tiny
+    finally:
+        for container in tiny.made:
+            container.remove(force=True, v=True)
+        volume.remove(force=True)
+
+
+def with_volume(stack: TinyStack, **options: Any) -> dict[str, Any]:
+    return {"volumes": {stack.volume("files"): {"bind": ROOT, "mode": "rw"}}, **options}
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, int]] = []
+        self.outcomes: dict[int, tuple[Outcome, str]] = {}
+        self.on_invoked: Callable[[Operation], None] = lambda operation: None
+        self._lock = threading.Lock()
+
+    def invoked(self, operation: Operation) -> None:
+        with self._lock:
+            self.lines.append(("invoked", operation.identity))
+        self.on_invoked(operation)
+
+    def completed(self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None) -> None:
+        with self._lock:
+            self.lines.append((outcome.value, operation))
+            self.outcomes[operation] = (outcome, detail)
+
+    def outcome(self, operation: int) -> Outcome:
+        return self.outcomes[operation][0]
+
+
+@dataclass
+class Bytes:
+    content: bytes
+    before_last: Callable[[], None] = lambda: None
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def chunks(self) -> Iterator[bytes]:
+        size = 65536
+        for at in range(0, len(self.content), size):
+            if at + size >= len(self.content):
+                self.before_last()
+            yield self.content[at : at + size]
+
+
+def pending(
+    identity: int,
+    name: str,
+    content: bytes | None = None,
+    kind: OperationKind = OperationKind.CREATE,
+    target: str | None = None,
+    acknowledgement: Acknowledgement = Acknowledgement.EXIT_0,
+    before_last: Callable[[], None] = lambda: None,
+) -> PendingWrite:
+    payload = None
+    if content is not None:
+        digest = hashlib.sha256(content).hexdigest()
+        payload = PayloadSpec("run", identity, PayloadKind.BYTES, len(content), digest)
+    operation = Operation(identity, kind, name, "direct", 0, acknowledgement, False, payload, target)
+    return PendingWrite(operation, None if content is None else Bytes(content, before_last))
+
+
+def written(seen: Observation) -> tuple[NodeKind, int | None, str | None]:
+    return seen.kind, seen.size, seen.sha256
+
+
+def file_of(content: bytes) -> tuple[NodeKind, int, str]:
+    return NodeKind.FILE, len(content), hashlib.sha256(content).hexdigest()
+
+
+def direct(stack: TinyStack, service: str = "api") -> DirectPath:
+    return DirectPath("direct", DirectConfig(service=service, root=ROOT), stack)  # type: ignore[arg-type]
+
+
+def volume(stack: TinyStack, **config: Any) -> VolumePath:
+    return VolumePath("volume", VolumeConfig(**{"volume": "files", **config}), stack)  # type: ignore[arg-type]
+
+
+def write(path: DirectPath, *batch: PendingWrite) -> Journal:
+    journal = Journal()
+    path.write(batch, journal, threading.Event())
+    return journal
+
+
+def hostile_batch() -> tuple[list[PendingWrite], dict[str, bytes]]:
+    batch, contents = [], {}
+    for number, name in enumerate(HOSTILE, 1):
+        parent = name.rpartition("/")[0]
+        if parent:
+            batch.append(pending(1000 + number, parent, kind=OperationKind.MKDIR))
+        contents[name] = hashlib.shake_128(name.encode(errors="surrogateescape")).digest(number * 7)
+        batch.append(pending(number, name, contents[name]))
+    return batch, contents
+
+
+def test_hostile_names_are_written_and_seen_alike_by_volume_and_direct(stack: TinyStack) -> None:
+    stack.run("api", **with_volume(stack))
+    batch, contents = hostile_batch()
+
+    journal = write(direct(stack), *batch)
+
+    assert {outcome for outcome, _ in journal.outcomes.values()} == {Outcome.OK}
+    by_exec, by_archive = direct(stack).observe(HOSTILE), volume(stack).observe(HOSTILE)
+    assert by_exec.problem is None and by_archive.problem is None
+    assert {name: written(seen) for name, seen in by_exec.observations.items()} == {
+        name: file_of(content) for name, content in contents.items()
+    }
+    assert by_archive.observations == by_exec.observations
+    assert by_archive.directories == by_exec.directories
+    assert "exec" in by_exec.method and "archive" in by_archive.method
+    for name, content in contents.items():
+        assert direct(stack).read(name, 5) == content[:5]
+        assert volume(stack).read(name, 10**6) == content
