@@ -176,10 +176,9 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _scenario(source: Path, content: bytes, document: Document, model: Any, words: Vocabulary) -> Scenario:
+    kinds = list(words.paths)
     paths = {
-        name: (name, config)
-        for place, name in enumerate(words.paths)
-        if (config := getattr(model.paths, f"path_{place}")) is not None
+        name: (name, getattr(model.paths, f"path_{kinds.index(name)}")) for name in document.data["paths"]
     }
     promise = _promise(model, paths, words)
     stack, ready = model.stack, model.stack.ready

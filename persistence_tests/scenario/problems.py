@@ -32,11 +32,15 @@ _TYPES = {
 def did_you_mean(word: str, words: Iterable[str], otherwise: str) -> str:
     """A remedy that names the nearest of `words`, or else all of them after the words of `otherwise`."""
     known = list(words)
-    lowered = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean `{lowered[near[0]]}`?"
+    if near := nearest(word, known):
+        return f"did you mean `{near}`?"
     return f"{otherwise} {listed(known)}" if known else f"{otherwise} none"
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    lowered = {each.lower(): each for each in words}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[near[0]] if near else None
 
 
 def listed(words: Iterable[str]) -> str:
@@ -52,9 +56,15 @@ def translate(document: Document, vocabulary: Vocabulary, errors: Iterable[Error
     """One problem for each error, and one where none of several alternatives of a value fits."""
     problems: dict[tuple[Location, str], Problem] = {}
     expected: dict[Location, list[str]] = {}
-    for error in errors:
+    found = list(errors)
+    misspelt = {
+        _meant(document, vocabulary, error["loc"]) for error in found if error["type"] == "extra_forbidden"
+    }
+    for error in found:
         location = _location(document, error)
         kind = error["type"]
+        if kind == "missing" and location in misspelt:
+            continue
         if kind == "too_short" and _value(document, location):
             continue  # its entries are wrong, and said to be
         if kind in _TYPES:
@@ -116,12 +126,24 @@ def unknown_key(document: Document, vocabulary: Vocabulary, location: Location) 
     if inside[:1] == ("events",) and len(inside) == 2:
         remedy = did_you_mean(word, vocabulary.events, "the events are")
         return document.problem(location, f"there is no event `{shown}`", remedy, key=True)
-    keys = keys_at(vocabulary, inside)
-    present = _value(document, inside)
-    free = [name for name in keys if not isinstance(present, Mapping) or name not in present]
+    free = _free_keys(document, vocabulary, inside)
     where = f" in `{dotted(inside)}`" if inside else ""
     remedy = did_you_mean(word, free, "the keys not used yet are") if free else "remove it"
     return document.problem(location, f"unknown key `{shown}`{where}", remedy, key=True)
+
+
+def _free_keys(document: Document, vocabulary: Vocabulary, inside: Location) -> list[str]:
+    """The keys that the mapping at `inside` takes and does not have yet."""
+    present = _value(document, inside)
+    keys = keys_at(vocabulary, inside)
+    return [name for name in keys if not isinstance(present, Mapping) or name not in present]
+
+
+def _meant(document: Document, vocabulary: Vocabulary, unknown: Location) -> Location | None:
+    """The key that an unknown one was probably meant to be."""
+    *inside, key = unknown
+    near = nearest(str(key), _free_keys(document, vocabulary, tuple(inside)))
+    return (*inside, near) if near else None
 
 
 def _missing_key(document: Document, vocabulary: Vocabulary, location: Location) -> Problem:

@@ -12,6 +12,7 @@ from persistence_tests.scenario.problems import did_you_mean, listed
 from persistence_tests.scenario.requests import request_problem
 from persistence_tests.scenario.vocabulary import Vocabulary
 
+OWN_COMMANDS = ("backup", "restore")
 CLAIM_WORDS = ("writes", "directories", "mode")
 UP = "up"
 
@@ -32,6 +33,7 @@ def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str
     yield from _rules(document, vocabulary, declared)
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
+    yield from _own_commands(document)
     steps = step_names(event for event in events if event in vocabulary.events)
     shown_by = [UP, *steps, *(name for name in declared if name in vocabulary.paths), *CLAIM_WORDS]
     for text, shown in _mapping(document, "claims").items():
@@ -88,6 +90,26 @@ def _promises(document: Document, vocabulary: Vocabulary, declared: list[str]) -
                 elif key == "acknowledged" and value in list(Acknowledgement) and value not in levels:
                     what = f"a write through `{path}` is never acknowledged by `{value}`"
                     yield document.problem(location, what, f"write {listed(levels)}")
+
+
+def _own_commands(document: Document) -> Iterator[Problem]:
+    """Commands of the stack's own that would be refused once the run came to them."""
+    stack = _mapping(document, "stack")
+    if "commands" in stack or not stack:
+        return
+    found: list[Location] = [("stack", "setup")] if stack.get("setup") else []
+    events = document.data.get("events")
+    for place, entry in enumerate(events if isinstance(events, list) else ()):
+        for name, options in entry.items() if isinstance(entry, dict) else ():
+            used = [key for key in OWN_COMMANDS if isinstance(options, dict) and key in options]
+            found += [("events", place, name, key) for key in used[:1]]
+    for location in found:
+        what = "the stack's own commands may not run: nothing says that they keep to the run's project"
+        remedy = (
+            "add `commands: follow-project` to `stack` if they use the COMPOSE_PROJECT_NAME, COMPOSE_FILE and "
+            "DOCKER_HOST that they are given, and no fixed names"
+        )
+        yield document.problem(location, what, remedy)
 
 
 def _no_path(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,8 @@ from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean
 
 METHODS = ("POST", "PUT", "PATCH")
-FIELDS = ("directory", "name")
-"""`name` is the whole name below the root, `directory` what comes before its last slash."""
+FIELDS = ("directory", "filename", "name")
+"""`name` is the whole name below the root: `directory`, a slash and `filename`."""
 
 _EXAMPLE = "write it like `POST /upload/{directory}` or `PUT /files/{name}`"
 
@@ -21,6 +20,8 @@ def request_problem(
     document: Document, rule_at: Location, rule: dict[str, Any], *, served: bool
 ) -> Iterator[Problem]:
     """What is wrong with the request of a rule that writes through an HTTP path (`served`) or another one."""
+    from persistence_tests.paths.origin import placeholders
+
     request = rule.get("request")
     if not served:
         for key in ("request", "multipart"):
@@ -40,14 +41,14 @@ def request_problem(
         yield document.problem(at, f"`{shorten(request)}` does not begin with a method that writes", _EXAMPLE)
     elif not url.startswith("/") or url != url.strip() or " " in url:
         yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _EXAMPLE)
-    fields = re.findall(r"\{([^{}]*)\}", url)
-    unknown = [field for field in fields if field not in FIELDS]
-    for field in unknown:
+    fields = placeholders(url)
+    unknown = fields.difference(FIELDS)
+    for field in sorted(unknown):
         what = f"`{{{shorten(field)}}}` is nothing that can be filled in"
         yield document.problem(at, what, did_you_mean(field, FIELDS, "a request holds, in braces,"))
     if unknown or "name" in fields:
         return
-    if "multipart" not in rule:
+    if "filename" not in fields and "multipart" not in rule:
         what = "the request does not say which file it writes"
         remedy = "add `{name}` to the URL, or `multipart` with the name of the form's field"
         yield document.problem(at, what, remedy)

@@ -209,6 +209,10 @@ def json_schema(vocabulary: Vocabulary | None = None) -> dict[str, Any]:
     schema = _model_schema(words)
     definitions: dict[str, Any] = schema["$defs"]
     definitions["Paths"]["minProperties"] = 1
+    options = definitions["Event"]["properties"]
+    for name, reference in options.items():
+        described = {"description": reference["description"]} if "description" in reference else {}
+        options[name] = {"anyOf": [{"$ref": reference["$ref"]}, {"type": "null"}], **described}
     entry = definitions["Event"] | {"minProperties": 1, "maxProperties": 1}
     definitions["Event"] = {
         "anyOf": [

@@ -29,8 +29,9 @@ class Vocabulary:
         if self.is_http(path):
             return (Acknowledgement.HTTP_2XX,)
         kind = self.paths.get(path)
+        # A directory inside a container: what a program there has written, and may sync.
         if kind is not None and "root" in kind.config.model_fields:
-            return (Acknowledgement.EXIT_0,)
+            return (Acknowledgement.EXIT_0, Acknowledgement.FSYNC)
         return ()
 
     @staticmethod
