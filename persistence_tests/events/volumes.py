@@ -81,7 +81,7 @@ class VolumeRecreateOptions(Options):
     restore: str | None = Field(
         None,
         description="The stack's own restore command, run once the stack is up again; `{archive}` stands for "
-        "what the backup made. With backup and restore every file must be back, without them all must be gone.",
+        "what the backup made. With both, every file must be back; with neither, all must be gone.",
         examples=["./backup-media.sh restore {archive} --yes"],
     )
 

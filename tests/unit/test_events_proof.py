@@ -1,0 +1,520 @@
+"""Every event against a small engine of paper: what it must leave in the stream, and what each gap means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persistence_tests.events import EVENTS
+from persistence_tests.events.base import Event
+from persistence_tests.stack.control import NAMED_VOLUME
+from persistence_tests.stack.identity import CONTROL_SERVICE
+from persistence_tests.stack.state import ContainerState, EngineEvent, EngineState, VolumeState
+
+PROJECT = "paper"
+CONFIG: dict[str, Any] = {
+    "services": {
+        "api": {"build": {"context": "."}, "restart": "always"},
+        "proxy": {
+            "image": "proxy:1",
+            "depends_on": {"api": {"condition": "service_started", "restart": True}},
+        },
+        "sidecar": {"image": "proxy:1", "network_mode": "service:api"},
+        "job": {"image": "proxy:1"},
+        CONTROL_SERVICE: {"build": {"context": "./control"}},
+    },
+    "volumes": {
+        "media": {"name": "paper_media"},
+        "outside": {"name": "outside", "external": True},
+        NAMED_VOLUME: {"name": f"paper_{NAMED_VOLUME}"},
+    },
+}
+OWN_VOLUMES = ["paper_media", f"paper_{NAMED_VOLUME}"]
+SERVICES = list(CONFIG["services"])
+RUNNING = [name for name in SERVICES if name != "job"]
+
+
+class PaperEngine:
+    """Keeps containers and volumes, and writes down what it does to them."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self.seen: list[EngineEvent] = []
+        self.containers = {f"{name}-1": self._container(name, running=name != "job") for name in SERVICES}
+        self.volumes = {
+            name: VolumeState(name, key, "2026-01-01T00:00:00Z")
+            for key, name in (
+                ("media", "paper_media"),
+                ("outside", "outside"),
+                (NAMED_VOLUME, OWN_VOLUMES[1]),
+            )
+        }
+        self.volumes["a" * 64] = VolumeState("a" * 64, None, "2026-01-01T00:00:00Z")
+
+    def state(self) -> EngineState:
+        return EngineState(dict(self.containers), dict(self.volumes))
+
+    def signal(self, service: str, number: int = 9) -> None:
+        self._container_event(service, "kill", signal=str(number))
+
+    def die(self, service: str, code: int = 137) -> None:
+        self._container_event(service, "die", exitCode=str(code))
+        self._update(service, running=False, exit_code=code)
+
+    def stopped(self, service: str) -> None:
+        self._container_event(service, "stop")
+
+    def start(self, service: str, action: str = "start") -> None:
+        self._update(service, running=service != "job", exit_code=0, started_at=f"start {self.ticks}")
+        self._container_event(service, action)
+        if service == "job" and action == "start":
+            self._container_event(service, "die", exitCode="0")
+
+    def destroy(self, service: str) -> None:
+        self._container_event(service, "destroy")
+
+    def create(self, service: str, *, image: str | None = None) -> None:
+        old = self.containers[f"{service}-1"]
+        made = self._container(service, running=False)
+        self.containers[f"{service}-1"] = replace(made, image=image or old.image)
+        self._container_event(service, "create")
+
+    def volume(self, name: str, action: str) -> None:
+        self._event("volume", name, action)
+        if action == "create" and name in OWN_VOLUMES:
+            self.volumes[name] = replace(self.volumes[name], created_at=f"2026-01-02T00:00:{self.ticks:02}Z")
+
+    def end(self, service: str) -> None:
+        if self.containers[f"{service}-1"].running:
+            self.signal(service)
+            self.die(service)
+
+    def _container(self, service: str, *, running: bool) -> ContainerState:
+        self.ticks += 1
+        identity = f"{self.ticks:064x}"
+        return ContainerState(
+            identity,
+            f"paper-{service}-1",
+            service,
+            1,
+            f"sha256:{service}",
+            running,
+            "start 0",
+            0,
+            0,
+            1,
+            None,
+            (),
+        )
+
+    def _update(self, service: str, **values: Any) -> None:
+        self.containers[f"{service}-1"] = replace(self.containers[f"{service}-1"], **values)
+
+    def _container_event(self, service: str, action: str, **attributes: str) -> None:
+        self._event("container", self.containers[f"{service}-1"].identity, action, **attributes)
+
+    def _event(self, kind: str, identity: str, action: str, **attributes: str) -> None:
+        self.ticks += 1
+        self.seen.append(EngineEvent(self.ticks, kind, action, identity, attributes))
+
+
+def _up(engine: PaperEngine) -> None:
+    _anew(engine, [CONTROL_SERVICE])
+    engine.start("job")
+
+
+def _restart(engine: PaperEngine) -> None:
+    for service in SERVICES:
+        engine.end(service)
+        engine.stopped(service)
+        engine.start(service)
+        engine._container_event(service, "restart")
+
+
+def _stop_start(engine: PaperEngine) -> None:
+    for service in RUNNING:
+        engine.end(service)
+        engine.stopped(service)
+    for service in SERVICES:
+        engine.start(service)
+
+
+def _kill_api(engine: PaperEngine) -> None:
+    for service in ("api", CONTROL_SERVICE):
+        engine.end(service)
+    for service in ("api", CONTROL_SERVICE, "job"):
+        engine.start(service)
+
+
+def _crash_api(engine: PaperEngine) -> None:
+    for service in ("api", CONTROL_SERVICE):
+        engine.die(service)
+        engine._update(service, restart_count=1)
+        engine.start(service)
+
+
+def _anew(engine: PaperEngine, services: list[str], images: dict[str, str] | None = None) -> None:
+    for service in services:
+        engine.end(service)
+        engine.destroy(service)
+    for service in services:
+        engine.create(service, image=(images or {}).get(service))
+        engine.start(service)
+
+
+def _recreate(engine: PaperEngine) -> None:
+    _anew(engine, SERVICES)
+
+
+def _down_volumes(engine: PaperEngine) -> None:
+    for service in SERVICES:
+        engine.end(service)
+        engine.destroy(service)
+    for name in (*OWN_VOLUMES, "a" * 64):
+        engine.volume(name, "destroy")
+    for name in (*OWN_VOLUMES, "outside"):
+        engine.volume(name, "create")
+    for service in SERVICES:
+        engine.create(service)
+        engine.start(service)
+
+
+def _rebuild(engine: PaperEngine) -> None:
+    engine.end("proxy")
+    engine.stopped("proxy")
+    _anew(
+        engine,
+        ["api", "sidecar", CONTROL_SERVICE],
+        {"api": "sha256:second", CONTROL_SERVICE: "sha256:second-control"},
+    )
+    engine.start("proxy")
+    engine.start("job")
+
+
+PLAYS: dict[str, tuple[dict[str, Any], Callable[[PaperEngine], None]]] = {
+    "up": ({}, _up),
+    "restart": ({}, _restart),
+    "stop-start": ({}, _stop_start),
+    "kill": ({"service": "api"}, _kill_api),
+    "crash": ({"service": "api"}, _crash_api),
+    "recreate": ({}, _recreate),
+    "down-up": ({}, _recreate),
+    "rebuild": ({}, _rebuild),
+    "down-volumes": ({}, _down_volumes),
+    "volume-recreate": ({}, _down_volumes),
+}
+# Entries that come with an event and prove nothing of it.
+OPTIONAL = {"stop": {"restart", "rebuild"}}
+
+
+def made(name: str, options: dict[str, Any]) -> Event:
+    kind = EVENTS[name]
+    event = kind(kind.Options.model_validate(options))
+    stack = SimpleNamespace(
+        config=CONFIG,
+        project=PROJECT,
+        control=SimpleNamespace(service=CONTROL_SERVICE),
+        containers=lambda service: [],
+        services=lambda: tuple(SERVICES),
+        engine=None,
+    )
+    event.prepare(cast("Any", stack))
+    return event
+
+
+def played(name: str) -> tuple[Event, EngineState, EngineState, list[EngineEvent]]:
+    options, play = PLAYS[name]
+    engine = PaperEngine()
+    before = engine.state()
+    play(engine)
+    return made(name, options), before, engine.state(), engine.seen
+
+
+def necessary(name: str, event: EngineEvent, before: EngineState) -> bool:
+    job = next(state.identity for state in before.containers.values() if state.service == "job")
+    if event.kind == "volume":
+        return event.identity in OWN_VOLUMES
+    if event.action == "die" and event.attributes["exitCode"] == "0":
+        return False  # the job's own end
+    if event.action == "stop":
+        return name == "stop-start" and event.identity != job
+    return True
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_complete_stream_proves_the_event(name: str) -> None:
+    event, before, after, seen = played(name)
+    proof = event.prove(before, after, seen)
+    assert proof.problems == ()
+    assert any(fact.source == "stream" for fact in proof.evidence)
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_every_missing_entry_is_a_problem(name: str) -> None:
+    event, before, after, seen = played(name)
+    checked = 0
+    for index, entry in enumerate(seen):
+        if necessary(name, entry, before):
+            proof = event.prove(before, after, seen[:index] + seen[index + 1 :])
+            assert proof.problems, f"{entry} is missing and nothing says so"
+            checked += 1
+    assert checked >= 2
+
+
+@pytest.mark.parametrize("name", PLAYS)
+@given(data=st.data())
+def test_a_stream_with_gaps_is_never_a_proof(name: str, data: st.DataObject) -> None:
+    event, before, after, seen = played(name)
+    needed = [i for i, entry in enumerate(seen) if necessary(name, entry, before)]
+    missing = data.draw(st.sets(st.sampled_from(needed), min_size=1))
+    assert event.prove(before, after, [e for i, e in enumerate(seen) if i not in missing]).problems
+
+
+@pytest.mark.parametrize("name", PLAYS)
+@given(data=st.data())
+def test_order_of_arrival_and_foreign_entries_do_not_matter(name: str, data: st.DataObject) -> None:
+    event, before, after, seen = played(name)
+    foreign = [
+        EngineEvent(3, "network", "disconnect", "n" * 64, {}),
+        EngineEvent(4, "container", "exec_start: true", before.containers["api-1"].identity, {}),
+        EngineEvent(5, "volume", "mount", "paper_media", {}),
+        EngineEvent(6, "container", "die", "f" * 64, {"exitCode": "1"}),
+    ]
+    mixed = data.draw(st.permutations(seen + foreign))
+    assert event.prove(before, after, mixed).problems == ()
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_engine_that_did_nothing_proves_nothing(name: str) -> None:
+    commands = {"backup": "true", "restore": "true {archive}"} if name == "backup-restore" else {}
+    event = made(name, PLAYS[name][0] if name in PLAYS else commands)
+    state = PaperEngine().state()
+    assert event.prove(state, state, ()).problems
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_the_states_alone_prove_nothing(name: str) -> None:
+    event, before, after, _ = played(name)
+    assert event.prove(before, after, ()).problems
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_the_stream_alone_proves_nothing(name: str) -> None:
+    event, before, _, seen = played(name)
+    assert event.prove(before, before, seen).problems
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_entries_of_other_containers_prove_nothing(name: str) -> None:
+    event, before, after, seen = played(name)
+    others = [replace(entry, identity=f"f{entry.identity[1:]}") for entry in seen]
+    assert event.prove(before, after, others).problems
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_memory_that_ran_out_is_a_problem(name: str) -> None:
+    event, before, after, seen = played(name)
+    identity = before.containers["proxy-1"].identity
+    proof = event.prove(before, after, [*seen, EngineEvent(0, "container", "oom", identity, {})])
+    assert any("lack of memory" in problem for problem in proof.problems)
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_death_of_its_own_before_the_event_is_a_problem(name: str) -> None:
+    event, before, after, seen = played(name)
+    identity = before.containers["proxy-1"].identity
+    early = [
+        EngineEvent(0, "container", "die", identity, {"exitCode": "3"}),
+        EngineEvent(0, "container", "start", identity, {}),
+    ]
+    assert any("proxy" in problem for problem in event.prove(before, after, [*early, *seen]).problems)
+
+
+@pytest.mark.parametrize("name", ["restart", "down-up", "rebuild", "kill"])
+def test_a_container_that_does_not_run_afterwards_is_a_problem(name: str) -> None:
+    event, before, after, seen = played(name)
+    dead = replace(after.containers["api-1"], running=False, exit_code=1)
+    proof = event.prove(before, replace(after, containers={**after.containers, "api-1": dead}), seen)
+    assert "api ran before the event and does not after it (exit code 1)" in proof.problems
+
+
+@pytest.mark.parametrize("name", ["restart", "down-up", "kill", "rebuild"])
+def test_a_volume_that_changed_is_a_problem(name: str) -> None:
+    event, before, after, seen = played(name)
+    other = replace(after.volumes["paper_media"], created_at="2026-01-03T00:00:00Z")
+    proof = event.prove(before, replace(after, volumes={**after.volumes, "paper_media": other}), seen)
+    assert "volume paper_media: expected unchanged, but it is made anew" in proof.problems
+
+
+def test_a_volume_made_anew_within_the_second_is_seen_in_the_stream() -> None:
+    event, before, after, seen = played("down-volumes")
+    assert event.prove(before, replace(after, volumes=before.volumes), seen).problems == ()
+    event, before, after, seen = played("down-up")
+    again = [
+        EngineEvent(900 + i, "volume", a, "paper_media", {}) for i, a in enumerate(("destroy", "create"))
+    ]
+    problems = event.prove(before, after, [*seen, *again]).problems
+    assert "volume paper_media was destroyed, which this event must not do" in problems
+
+
+def test_an_external_volume_that_was_destroyed_is_a_problem() -> None:
+    event, before, after, seen = played("down-volumes")
+    gone = {name: volume for name, volume in after.volumes.items() if name != "outside"}
+    entry = EngineEvent(999, "volume", "destroy", "outside", {})
+    problems = event.prove(before, replace(after, volumes=gone), [*seen, entry]).problems
+    assert "volume outside: expected unchanged, but it is gone" in problems
+    assert "volume outside was destroyed, which this event must not do" in problems
+
+
+def test_kill_names_the_exit_code_that_is_missing() -> None:
+    event, before, after, seen = played("kill")
+    api = before.containers["api-1"].identity
+    graceful = [
+        replace(e, attributes={"exitCode": "0"}) if e.identity == api and e.action == "die" else e
+        for e in seen
+    ]
+    problems = event.prove(before, after, graceful).problems
+    assert any(
+        p.startswith("no `die` with exit code 137 of api") and "die with exit code 0" in p for p in problems
+    )
+
+
+def test_a_process_that_outlives_its_signal_was_not_killed() -> None:
+    event = made("kill", {"service": "api", "signal": "SIGTERM"})
+    engine = PaperEngine()
+    before = engine.state()
+    engine.signal("api", 15)
+    engine.signal(CONTROL_SERVICE, 15)
+    engine.die(CONTROL_SERVICE, 143)
+    engine.start(CONTROL_SERVICE)
+    engine.start("job")
+    problems = event.prove(before, engine.state(), engine.seen).problems
+    assert "api outlived SIGTERM: its main process did not end" in problems
+
+
+def test_any_exit_code_will_do_for_a_signal_that_can_be_handled() -> None:
+    event = made("kill", {"service": "api", "signal": 15})
+    engine = PaperEngine()
+    before = engine.state()
+    for service, code in (("api", 0), (CONTROL_SERVICE, 143)):
+        engine.signal(service, 15)
+        engine.die(service, code)
+    for service in ("api", CONTROL_SERVICE, "job"):
+        engine.start(service)
+    assert event.prove(before, engine.state(), engine.seen).problems == ()
+
+
+def test_kill_of_a_service_that_does_not_run_is_a_problem() -> None:
+    event = made("kill", {"service": ["api", "job"]})
+    engine = PaperEngine()
+    before = engine.state()
+    _kill_api(engine)
+    problems = event.prove(before, engine.state(), engine.seen).problems
+    assert problems == ("no container of job was running, so that there was nothing to kill",)
+
+
+def test_kill_of_all_reaches_every_running_container() -> None:
+    event = made("kill", {})
+    engine = PaperEngine()
+    before = engine.state()
+    for service in RUNNING:
+        engine.end(service)
+    for service in SERVICES:
+        engine.start(service)
+    assert event.prove(before, engine.state(), engine.seen).problems == ()
+
+
+def test_a_kill_through_the_engine_is_no_crash() -> None:
+    event, before, after, seen = played("crash")
+    entry = EngineEvent(0, "container", "kill", before.containers["api-1"].identity, {"signal": "9"})
+    problems = event.prove(before, after, [entry, *seen]).problems
+    assert problems == ("api was killed through the engine, so that its restart policy was not asked",)
+
+
+def test_a_crash_that_the_policy_did_not_answer_is_a_problem() -> None:
+    event, before, after, seen = played("crash")
+    by_hand = replace(after.containers["api-1"], restart_count=0)
+    problems = event.prove(
+        before, replace(after, containers={**after.containers, "api-1": by_hand}), seen
+    ).problems
+    assert any("RestartCount went from 0 to 0" in problem for problem in problems)
+
+
+def test_crash_without_a_restart_policy_says_what_to_do() -> None:
+    event, before, after, seen = played("crash")
+    container = SimpleNamespace(
+        id=before.containers["api-1"].identity,
+        attrs={
+            "State": {"Running": True, "StartedAt": "start 0"},
+            "HostConfig": {"RestartPolicy": {"Name": "no"}},
+            "Config": {},
+        },
+    )
+    stack = SimpleNamespace(
+        control=SimpleNamespace(service=CONTROL_SERVICE),
+        containers=lambda service: [container] if service == "api" else [],
+    )
+    event.prepare(cast("Any", stack))
+    problems = event.prove(before, after, seen).problems
+    assert len(problems) == 1
+    assert problems[0].startswith("api has no restart policy")
+
+
+def test_a_rebuild_of_a_stack_that_builds_nothing_is_a_problem() -> None:
+    event, before, after, seen = played("rebuild")
+    config = {"services": {"api": {"image": "a"}, CONTROL_SERVICE: {"build": {}}}}
+    event.prepare(
+        cast(
+            "Any",
+            SimpleNamespace(config=config, project=PROJECT, control=SimpleNamespace(service=CONTROL_SERVICE)),
+        )
+    )
+    assert any("has a `build`" in problem for problem in event.prove(before, after, seen).problems)
+
+
+def test_a_rebuild_that_gave_the_same_image_is_a_problem() -> None:
+    event, before, after, seen = played("rebuild")
+    same = replace(after.containers["api-1"], image=before.containers["api-1"].image)
+    problems = event.prove(
+        before, replace(after, containers={**after.containers, "api-1": same}), seen
+    ).problems
+    assert problems == ("image of api: expected made anew, but it is unchanged",)
+
+
+def test_a_death_after_the_event_that_the_policy_answered_is_told_not_judged() -> None:
+    event, before, after, seen = played("restart")
+    identity = before.containers["proxy-1"].identity
+    late = [
+        EngineEvent(900, "container", "die", identity, {"exitCode": "1"}),
+        EngineEvent(901, "container", "start", identity, {}),
+    ]
+    proof = event.prove(before, after, [*seen, *late])
+    assert proof.problems == ()
+    assert any("proxy: die with exit code 1 after it had been started" in e.fact for e in proof.evidence)
+
+
+def test_up_expects_the_control_again_wherever_the_state_was_taken() -> None:
+    event, before, after, seen = played("up")
+    without = {key: state for key, state in before.containers.items() if state.service != CONTROL_SERVICE}
+    early = [
+        e for e in seen if e.action not in ("kill", "die", "destroy") or e.attributes.get("exitCode") == "0"
+    ]
+    assert event.prove(replace(before, containers=without), after, early).problems == ()
+
+
+def test_replicas_are_told_apart() -> None:
+    event, before, after, seen = played("restart")
+    second = replace(before.containers["api-1"], identity="e" * 64, number=2)
+    problems = event.prove(
+        replace(before, containers={**before.containers, "api-2": second}),
+        replace(after, containers={**after.containers, "api-2": second}),
+        seen,
+    ).problems
+    assert "api-2: expected the same container, started again, but it is unchanged" in problems
+    assert not any(problem.startswith("api-1") for problem in problems)
