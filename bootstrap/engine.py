@@ -104,27 +104,33 @@ def engine_needs() -> list[str]:
     return needs if Path("/sys/fs/cgroup").is_mount() else [*needs, "cgroupfs-mount"]
 
 
-def is_engine_process(pid_file: Path) -> bool:
+def is_running(pid_file: Path) -> bool:
     try:
-        return Path(f"/proc/{int(pid_file.read_text())}/comm").read_text().strip() == "dockerd"
+        command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
     except (OSError, ValueError):
         return False
+    return b"dockerd" in command  # a zombie has no command line
 
 
-def start_engine() -> None:
-    """Starts dockerd so that it outlives this process, and its terminal, and holds no pipe of theirs open."""
+def start_engine() -> subprocess.Popen[bytes] | None:
+    """Starts dockerd so that it outlives this process and its terminal, and holds no pipe of theirs open.
+
+    None where somebody else starts it.
+    """
     if Path("/run/systemd/system").is_dir():
         say("engine", "starting the docker service …")
-        subprocess.run(["systemctl", "start", "docker"], check=False)
-        return
-    if is_engine_process(PID_FILE):
+        subprocess.run(["systemctl", "start", "docker"], stdin=subprocess.DEVNULL, check=False)
+        return None
+    if is_running(PID_FILE):
         say("engine", "dockerd is there already, waiting for it …")
-        return
+        return None
     PID_FILE.unlink(missing_ok=True)  # a hard stop leaves it behind, and dockerd refuses to start on it
     say("engine", f"starting dockerd, its output in {ENGINE_LOG} …")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
     with ENGINE_LOG.open("ab") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             ["dockerd"],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -135,19 +141,17 @@ def start_engine() -> None:
         )
 
 
-def await_engine() -> DockerClient:
+def await_engine(started: subprocess.Popen[bytes] | None) -> DockerClient:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             return connect()
         except (DockerException, RequestException) as reason:
-            if time.monotonic() > deadline:
-                tail = (
-                    ENGINE_LOG.read_text(errors="replace").splitlines()[-10:] if ENGINE_LOG.exists() else []
-                )
-                fail(
-                    "engine", f"started, but does not answer after {START_SECONDS} s: {cause(reason)}", *tail
-                )
+            ended = started is not None and started.poll() is not None
+            if ended or time.monotonic() > deadline:
+                what = "dockerd ended" if ended else f"no answer within {START_SECONDS} s"
+                log = ENGINE_LOG.read_text(errors="replace") if ENGINE_LOG.exists() else ""
+                fail("engine", f"{what}: {cause(reason)}; the end of {ENGINE_LOG}:", *log.splitlines()[-10:])
         time.sleep(POLL_SECONDS)
 
 
@@ -159,8 +163,7 @@ def engine() -> DockerClient:
         refuse_unless_startable(cause(reason))
     if not shutil.which("dockerd"):
         apt_install("engine", "docker.io", *engine_needs())
-    start_engine()
-    return await_engine()
+    return await_engine(start_engine())
 
 
 def main() -> None:
