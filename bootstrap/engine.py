@@ -22,6 +22,7 @@ from bootstrap.console import apt_install, can_apt_install, fail, say
 LOCAL_SOCKET = Path("/var/run/docker.sock")
 LOCAL_ENGINE = f"unix://{LOCAL_SOCKET}"
 PID_FILE = Path("/var/run/docker.pid")
+CONTAINERD_PID_FILE = Path("/var/run/docker/containerd/containerd.pid")
 ENGINE_LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60
 POLL_SECONDS = 0.05
@@ -104,12 +105,12 @@ def engine_needs() -> list[str]:
     return needs if Path("/sys/fs/cgroup").is_mount() else [*needs, "cgroupfs-mount"]
 
 
-def is_running(pid_file: Path) -> bool:
+def is_running(program: bytes, pid_file: Path) -> bool:
     try:
         command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
     except (OSError, ValueError):
         return False
-    return b"dockerd" in command  # a zombie has no command line
+    return program in command  # a zombie has no command line
 
 
 def start_engine() -> subprocess.Popen[bytes] | None:
@@ -121,10 +122,13 @@ def start_engine() -> subprocess.Popen[bytes] | None:
         say("engine", "starting the docker service …")
         subprocess.run(["systemctl", "start", "docker"], stdin=subprocess.DEVNULL, check=False)
         return None
-    if is_running(PID_FILE):
+    if is_running(b"dockerd", PID_FILE):
         say("engine", "dockerd is there already, waiting for it …")
         return None
-    PID_FILE.unlink(missing_ok=True)  # a hard stop leaves it behind, and dockerd refuses to start on it
+    # A hard stop leaves these behind. dockerd refuses to start on the first, and waits for whom the second names.
+    PID_FILE.unlink(missing_ok=True)
+    if not is_running(b"containerd", CONTAINERD_PID_FILE):
+        CONTAINERD_PID_FILE.unlink(missing_ok=True)
     say("engine", f"starting dockerd, its output in {ENGINE_LOG} …")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
