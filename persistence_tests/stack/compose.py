@@ -149,7 +149,7 @@ class Compose:
         # It has no argument for the project's name, and hands its process the harness's own environment.
         class Project(DockerCompose):
             @property
-            def compose_command_property(self) -> list[str]:  # type: ignore[override]
+            def compose_command_property(self) -> list[str]:
                 return compose.command
 
             def _run_command(self, cmd: str | list[str], context: str | None = None) -> Any:

@@ -94,15 +94,15 @@ class ControlService:
         while True:
             # A policy may be about to restart it: the container can go away between look-up and command.
             try:
-                exit_code, output = self._container(deadline).exec_run(command, user="0:0")
+                exit_code, output = self._container(deadline).exec_run(command, user="0:0", stream=False)
+                said = output.decode(errors="replace") if isinstance(output, bytes) else ""
             except APIError as error:
-                exit_code, output = -1, str(error).encode()
+                exit_code, said = -1, str(error)
             if exit_code == 0:
-                return bytes(output).decode(errors="replace")
+                return said
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"the control service's command failed with exit code {exit_code}: "
-                    f"{bytes(output).decode(errors='replace').strip()[:300]}"
+                    f"the control service's command failed with exit code {exit_code}: {said.strip()[:300]}"
                 )
             time.sleep(POLL)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
 from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.identity import HELPER_LABEL
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -49,7 +50,7 @@ def helper(
         container = engine.client.containers.create(
             image or engine.helper_image,
             list(command) or ["true"],
-            labels=dict(labels),
+            labels={**labels, HELPER_LABEL: "true"},
             mounts=[_mount(target, source, writable) for target, source in mounts.items()],
             **{"network_mode": "none", **options},
         )

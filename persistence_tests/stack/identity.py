@@ -9,6 +9,7 @@ from dataclasses import dataclass
 RUN_LABEL = "persistence-tests.run"
 STACK_LABEL = "persistence-tests.stack"
 WORKSPACE_LABEL = "persistence-tests.workspace"
+HELPER_LABEL = "persistence-tests.helper"
 
 CONTROL_SERVICE = "persistence-control"
 LONGEST_PROJECT = 40

@@ -50,23 +50,30 @@ def mounted_volumes(container: Container) -> set[str]:
 
 
 def engine_state(
-    engine: Engine, containers: Iterable[Container], stack_label: str, keys: Mapping[str, str]
+    engine: Engine,
+    containers: Iterable[Container],
+    labels: list[str],
+    keys: Mapping[str, str],
+    created: Mapping[str, int],
 ) -> EngineState:
-    """`keys` are the names in the Compose file by the name on the engine, for volumes without Compose's label."""
+    """`keys` are the names in the Compose file by the name on the engine, for volumes without Compose's label.
+
+    `created` are the moments at which the engine made volumes; see `EventFeed.volumes_created`.
+    """
     containers = list(containers)
     states = {f"{service_of(c)}-{number_of(c)}": container_state(c) for c in containers}
-    listed = engine.client.api.volumes(filters={"label": stack_label})["Volumes"] or []
+    listed = engine.client.api.volumes(filters={"label": labels})["Volumes"] or []
     found = {entry["Name"]: entry for entry in listed}
     for name in set().union(*(mounted_volumes(c) for c in containers)) - set(found):
         found[name] = engine.client.api.inspect_volume(name)
-    volumes = {name: _volume(entry, keys) for name, entry in sorted(found.items())}
+    volumes = {name: _volume(entry, keys, created) for name, entry in sorted(found.items())}
     return EngineState(dict(sorted(states.items())), volumes)
 
 
-def _volume(entry: dict[str, Any], keys: Mapping[str, str]) -> VolumeState:
+def _volume(entry: dict[str, Any], keys: Mapping[str, str], created: Mapping[str, int]) -> VolumeState:
     name = entry["Name"]
     key = (entry.get("Labels") or {}).get(VOLUME) or keys.get(name)
-    return VolumeState(name, key, entry.get("CreatedAt") or "")
+    return VolumeState(name, key, str(created.get(name) or entry.get("CreatedAt") or ""))
 
 
 def _mounts(attributes: dict[str, Any]) -> list[Mount]:

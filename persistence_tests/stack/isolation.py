@@ -419,7 +419,7 @@ def _overlapping(network: Config, taken: Iterable[str]) -> str | None:
     for subnet in wanted:
         for other in taken:
             left, right = ip_network(subnet, strict=False), ip_network(other, strict=False)
-            if left.version == right.version and left.overlaps(right):  # type: ignore[arg-type]
+            if left.version == right.version and left.overlaps(right):
                 return str(subnet)
     return None
 

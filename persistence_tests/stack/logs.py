@@ -20,9 +20,8 @@ def logs(containers: Iterable[Container], since: float | None) -> dict[str, str]
     out = {}
     for container, service in zip(containers, services, strict=True):
         key = service if services.count(service) == 1 else f"{service}-{number_of(container)}"
-        options = {} if since is None else {"since": since}
         try:
-            out[key] = container.logs(timestamps=True, **options).decode(errors="replace")
+            out[key] = container.logs(timestamps=True, since=since).decode(errors="replace")
         except APIError as error:  # gone meanwhile, or a logging driver that cannot be read
             out[key] = f"(no log: {error.explanation or error})"
     return out

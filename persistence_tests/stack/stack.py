@@ -19,8 +19,9 @@ from persistence_tests.stack import control, isolation, override, workspace
 from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, run_process
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
+from persistence_tests.stack.feed import EventFeed
 from persistence_tests.stack.helper import Source, archive, helper, run_to_end
-from persistence_tests.stack.identity import CONTROL_SERVICE, STACK_LABEL, Identity, project_name
+from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity, project_name
 from persistence_tests.stack.inspection import (
     ONEOFF,
     container_state,
@@ -72,6 +73,7 @@ class Stack:
         self._changes = list(plan.changes)
         self._recorded: set[str] = set()
         self._built = False
+        self._feed: EventFeed | None = None
 
     @classmethod
     def prepare(cls, spec: StackSpec, engine: Engine, run: str, scenario: str) -> Stack:
@@ -169,6 +171,7 @@ class Stack:
     def start(self) -> None:
         """Bring the stack up for the first time; returns when it is started, not when it is ready."""
         self.build()
+        _ = self.feed
         self._make_external()
         self.compose.start()
         self.record_volumes()
@@ -184,7 +187,10 @@ class Stack:
 
     def close(self) -> None:
         """Remove everything that the stack made. Idempotent; raises StackError with all that would not go."""
-        failures = remove_labelled(self.engine, f"{STACK_LABEL}={self.project}", self._recorded)
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
+        failures = remove_labelled(self.engine, self._own, self._recorded)
         try:
             workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
         except StackError as error:
@@ -204,7 +210,7 @@ class Stack:
 
     def containers(self, service: str | None = None) -> list[Container]:
         """Containers as they are now, running or not, sorted by service and number; the control's too."""
-        filters: dict[str, Any] = {"label": [f"{STACK_LABEL}={self.project}", f"{ONEOFF}=False"]}
+        filters: dict[str, str | list[str] | bool] = {"label": [*self._own, f"{ONEOFF}=False"]}
         with engine_answers("looking up containers"):
             found = self.engine.client.containers.list(all=True, filters=filters, ignore_removed=True)
         wanted = [c for c in found if service is None or service_of(c) == service]
@@ -277,7 +283,7 @@ class Stack:
         containers = self.containers()
         with engine_answers("reading the stack's state"):
             state = engine_state(
-                self.engine, containers, f"{STACK_LABEL}={self.project}", self._volume_keys()
+                self.engine, containers, self._own, self._volume_keys(), self.feed.volumes_created()
             )
         self._recorded |= set(state.volumes)
         return state
@@ -290,7 +296,7 @@ class Stack:
     def record_volumes(self) -> None:
         self.containers()
         with engine_answers("looking up volumes"):
-            listed = self.engine.client.api.volumes(filters={"label": f"{STACK_LABEL}={self.project}"})
+            listed = self.engine.client.api.volumes(filters={"label": self._own})
         self._recorded |= {entry["Name"] for entry in listed["Volumes"] or ()}
 
     def health(self) -> dict[str, str]:
@@ -326,11 +332,14 @@ class Stack:
     @contextmanager
     def watch(self) -> Iterator[EventWatch]:
         """Watch the engine's events; `finish()` returns those of this stack."""
-        watch = EventWatch(self.engine, self.project, self.recorded_volumes)
-        try:
-            yield watch
-        finally:
-            watch.close()
+        yield EventWatch(self.feed, self.project, self.recorded_volumes)
+
+    @property
+    def feed(self) -> EventFeed:
+        """The engine's events since the stack was first started or asked for them."""
+        if self._feed is None:
+            self._feed = EventFeed(self.engine, self.project)
+        return self._feed
 
     # What is done to it
 
@@ -387,6 +396,10 @@ class Stack:
     def archive(self, source: Source, under: str = "") -> AbstractContextManager[Iterator[bytes]]:
         """The tar stream of a volume (its name on the engine) or a directory of the workspace; see `helper.archive`."""
         return archive(self.engine, source, under, labels=self._helper_labels())
+
+    @property
+    def _own(self) -> list[str]:
+        return [f"{RUN_LABEL}={self.identity.run}", f"{STACK_LABEL}={self.project}"]
 
     def _helper_labels(self) -> dict[str, str]:
         return self.identity.labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.stack.identity import RUN_LABEL
@@ -13,47 +14,41 @@ if TYPE_CHECKING:
 
 BUSY = 5.0
 POLL = 0.05
+BUSY_STATUS = (403, 409, 500)
+
+Listed = list[dict[str, Any]]
 
 
-def remove_labelled(engine: Engine, label: str, recorded_volumes: Iterable[str] = ()) -> list[str]:
-    """Remove everything with `label` ("key=value" of the run's), and the anonymous volumes that its containers had.
+def remove_labelled(engine: Engine, labels: list[str], recorded_volumes: Iterable[str] = ()) -> list[str]:
+    """Remove everything that has all of `labels` ("key=value", the run's), and the anonymous volumes of its containers.
 
     Idempotent. Returns what could not be removed, in words.
     """
     api = engine.client.api
+    filters = {"label": labels}
     failures: list[str] = []
     volumes = set(recorded_volumes)
 
-    def attempt(what: str, action: Callable[[], Any]) -> None:
-        if problem := _patiently(action):
-            failures.append(f"{what}: {problem}")
-
-    for entry in _listed(failures, "containers", lambda: api.containers(all=True, filters={"label": label})):
+    for entry in _listed(failures, "containers", lambda: api.containers(all=True, filters=filters)):
         volumes |= {m["Name"] for m in entry.get("Mounts") or () if m["Type"] == "volume" and m.get("Name")}
-        identity = entry["Id"]
-        attempt(
-            f"container {entry['Names'][0].lstrip('/') if entry.get('Names') else identity[:12]}",
-            lambda identity=identity: api.remove_container(identity, v=True, force=True),
+        name = (entry.get("Names") or [entry["Id"][:12]])[0].lstrip("/")
+        failures += _removed(
+            f"container {name}", partial(api.remove_container, entry["Id"], v=True, force=True)
         )
-    for entry in _listed(failures, "networks", lambda: api.networks(filters={"label": label})):
-        attempt(f"network {entry['Name']}", lambda identity=entry["Id"]: api.remove_network(identity))
-    labelled = _listed(failures, "volumes", lambda: api.volumes(filters={"label": label})["Volumes"] or [])
+    for entry in _listed(failures, "networks", lambda: api.networks(filters=filters)):
+        failures += _removed(f"network {entry['Name']}", partial(api.remove_network, entry["Id"]))
+    labelled = _listed(failures, "volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
     for name in sorted(
-        {entry["Name"] for entry in labelled} | {v for v in volumes if _is_unclaimed(engine, v)}
+        {entry["Name"] for entry in labelled} | {v for v in volumes if _is_abandoned(engine, v)}
     ):
-        attempt(f"volume {name}", lambda name=name: api.remove_volume(name))
-    for identity in _images(failures, engine, label):
-        attempt(f"image {identity[:19]}", lambda identity=identity: api.remove_image(identity, force=True))
+        failures += _removed(f"volume {name}", partial(api.remove_volume, name))
+    for entry in _listed(failures, "images", lambda: api.images(filters=filters)):
+        failures += _removed(f"image {entry['Id'][:19]}", partial(api.remove_image, entry["Id"], force=True))
     return failures
 
 
-def _images(failures: list[str], engine: Engine, label: str) -> list[str]:
-    found = _listed(failures, "images", lambda: engine.client.api.images(filters={"label": label}))
-    return [entry["Id"] for entry in found]
-
-
-def _is_unclaimed(engine: Engine, name: str) -> bool:
-    """An anonymous volume that a container of the run had, still there and used by no other container."""
+def _is_abandoned(engine: Engine, name: str) -> bool:
+    """An anonymous volume that a container of the run had, and that no container has any more."""
     from docker.errors import DockerException
 
     try:
@@ -62,13 +57,10 @@ def _is_unclaimed(engine: Engine, name: str) -> bool:
     except DockerException:
         return False
     is_anonymous = len(name) == 64 and all(character in "0123456789abcdef" for character in name)
-    labels = volume.get("Labels") or {}
-    return not used and (is_anonymous or RUN_LABEL in labels)
+    return not used and (is_anonymous or RUN_LABEL in (volume.get("Labels") or {}))
 
 
-def _listed(
-    failures: list[str], what: str, listing: Callable[[], list[dict[str, Any]]]
-) -> list[dict[str, Any]]:
+def _listed(failures: list[str], what: str, listing: Callable[[], Listed]) -> Listed:
     import requests
     from docker.errors import DockerException
 
@@ -79,8 +71,8 @@ def _listed(
         return []
 
 
-def _patiently(action: Callable[[], Any]) -> str | None:
-    """Try until it is done or was already; what is still busy (a mount, a removal under way) is tried again."""
+def _removed(what: str, action: Callable[[], Any]) -> list[str]:
+    """Try until it is gone or was already; what is still busy (a mount, a removal under way) is tried again."""
     import requests
     from docker.errors import APIError, DockerException, NotFound
 
@@ -88,12 +80,12 @@ def _patiently(action: Callable[[], Any]) -> str | None:
     while True:
         try:
             action()
-            return None
+            return []
         except NotFound:
-            return None
+            return []
         except APIError as error:
-            if error.status_code not in (403, 409, 500) or time.monotonic() > deadline:
-                return str(error.explanation or error)
+            if error.status_code not in BUSY_STATUS or time.monotonic() > deadline:
+                return [f"{what}: {error.explanation or error}"]
         except (DockerException, requests.RequestException) as error:
-            return str(error)
+            return [f"{what}: {error}"]
         time.sleep(POLL)
