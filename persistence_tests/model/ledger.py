@@ -1,0 +1,373 @@
+"""What each name of one scenario may show, as far as the history has got.
+
+A `Ledger` is fed every record of a scenario in order and forgets everything at each `StackReady`. The runner
+asks it which observations need a second look; the oracle judges with it.
+
+    Completed(fail)              the operation vanishes
+    Completed(info), none        the operation stays unresolved
+    EventEnded, destroyed        every name written before is absent
+    EventEnded, restored         every name is as at `Checkpointed`
+    EventEnded, kept             what the step's class of event does not promise becomes unresolved again
+    PathObserved, stored path    settles an unresolved write that was seen, until the next power loss
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from persistence_tests.model.closure import (
+    ABSENT,
+    Absent,
+    Anything,
+    Directory,
+    Exactly,
+    Logged,
+    Match,
+    Seen,
+    State,
+    States,
+    allowed,
+    closure,
+    match,
+    payload_of,
+    versions,
+)
+from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadSpec,
+    PromiseClass,
+)
+from persistence_tests.model.records import (
+    BaselineListed,
+    Checkpointed,
+    Completed,
+    DataFate,
+    EventBegan,
+    EventEnded,
+    FoundElsewhere,
+    Invoked,
+    PathObserved,
+    Record,
+    ScenarioBegan,
+    StackReady,
+    StepBegan,
+)
+from persistence_tests.model.versions import Version
+
+WRITES_CONTENT = (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The first `count` operations of a name are known, from an observation, to have led to `states`."""
+
+    states: States
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name: where it began, what was done to it, and the versions it once had by right."""
+
+    base: States = ABSENT
+    log: tuple[Logged, ...] = ()
+    pin: Pin | None = None
+    acknowledged: frozenset[Version] = frozenset()
+    undone: frozenset[Version] = frozenset()
+
+    @property
+    def states(self) -> States:
+        if self.pin is not None:
+            return closure(self.pin.states, self.log[self.pin.count :])
+        return closure(self.base, self.log)
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(logged.operation for logged in self.log)
+
+
+@dataclass(slots=True)
+class _Step:
+    promise: PromiseClass = PromiseClass.PROCESS_CRASH
+    fate: DataFate = DataFate.KEPT
+    writing: bool = False
+    event_began: bool = False
+    touched: set[str] = field(default_factory=set)
+    checkpoint: dict[str, Name] | None = None
+
+
+class Ledger:
+    """See the module. Not thread-safe: feed it from one thread, or under the history's lock."""
+
+    def __init__(self) -> None:
+        self.specs: dict[int, PayloadSpec] = {}
+        self.outcomes: dict[int, Outcome] = {}
+        self.operations: dict[int, Operation] = {}
+        self._promised: frozenset[PromiseClass] = frozenset(PromiseClass)
+        self._stored: frozenset[str] = frozenset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._names: dict[str, Name] = {}
+        self._states: dict[str, States] = {}
+        self.baseline: dict[str, frozenset[str]] = {}
+        self._step = _Step()
+        self._pass: dict[tuple[str, str], Observation] = {}
+        self.epoch_operations: set[int] = set()
+
+    def record(self, record: Record) -> None:
+        if not isinstance(record, PathObserved | FoundElsewhere):
+            self._settle()
+        match record:
+            case ScenarioBegan():
+                self._promised = frozenset(record.promised)
+                self._stored = frozenset(path.name for path in record.paths if path.stored)
+            case StackReady():
+                self._forget()
+            case BaselineListed():
+                self.baseline[record.path] = frozenset(record.names)
+            case StepBegan():
+                writing = record.options.get("while") == "writing"
+                self._step = _Step(record.promise, record.fate, writing)
+            case Invoked():
+                self._invoked(record.operation)
+            case Completed():
+                self._completed(record.operation, record.outcome)
+            case EventBegan():
+                self._step.event_began = True
+                self._step.touched = {n for n in self._names if self._in_flight(n)}
+            case Checkpointed():
+                self._step.checkpoint = dict(self._names)
+            case EventEnded():
+                self._event_ended()
+            case PathObserved() if record.path in self._stored and record.problem is None:
+                for name, seen in (record.directories | record.observations).items():
+                    self._pass[record.path, name] = seen
+            case _:
+                pass
+
+    # What is asked of it
+
+    def names(self) -> list[str]:
+        """Names of files that an operation of this epoch may have touched, deleted ones included, sorted."""
+        return sorted(n for n in self._names if Directory() not in self.states(n))
+
+    def directories(self) -> list[str]:
+        """Names that a `mkdir` of this epoch may have made, sorted."""
+        return sorted(n for n in self._names if Directory() in self.states(n))
+
+    def states(self, name: str) -> States:
+        """The states the name may be in now; absent if nothing touched it, unknown if it was there before."""
+        if name not in self._states:
+            states = self._names[name].states if name in self._names else self._initially(name)
+            if Directory() in states and Absent() in states and self._has_children(name):
+                states -= ABSENT
+            self._states[name] = states
+        return self._states[name]
+
+    def name(self, name: str) -> Name:
+        return self._names.get(name, Name())
+
+    def allows(self, name: str, seen: Observation, stored: bool) -> bool:
+        """Whether `seen` is surely right; False where it is wrong or its bytes must be attributed to tell.
+
+        An error on a served path (`stored` false) says nothing about a name that need not be there.
+        """
+        if seen.kind is NodeKind.ERROR and not stored:
+            return self.states(name) == ABSENT
+        return allowed(self.states(name), seen, self.specs) is Match.YES
+
+    def candidates(self, name: str) -> list[PayloadSpec]:
+        """The payloads to try first on the bytes of `name`: its own; for an unknown name, unresolved ones."""
+        if name in self._names:
+            entry = self._names[name]
+            known = versions(self.states(name)) | entry.acknowledged | entry.undone
+            pieces = {p.operation: p for v in known for p in v.pieces}
+            pieces |= {o.identity: o.payload for o in entry.operations if o.payload}
+            return [pieces[identity] for identity in sorted(pieces)]
+        return [self.specs[i] for i in sorted(self.unacknowledged()) if i in self.specs]
+
+    def unacknowledged(self) -> frozenset[int]:
+        """Writes of content of this epoch whose effect nothing promises."""
+        weak = {o.operation.identity for n in self._names.values() for o in n.log if o.weak}
+        return frozenset(
+            i
+            for i in self.epoch_operations
+            if self.operations[i].kind in WRITES_CONTENT
+            and (i in weak or self.outcomes.get(i) is not Outcome.OK)
+        )
+
+    def operations_on(self, name: str) -> frozenset[int]:
+        """Operations whose bytes `name` may have held, and those that were tried on it."""
+        entry = self.name(name)
+        held = versions(self.states(name)) | entry.acknowledged | entry.undone
+        tried = (self.operations[i] for i in self.epoch_operations)
+        own = frozenset(o.identity for o in tried if name in (o.name, o.target))
+        return own.union(*(version.operations for version in held))
+
+    def renames(self) -> list[Logged]:
+        """Renames that may or may not have happened, as their targets see them."""
+        return [
+            logged
+            for entry in self._names.values()
+            for logged in entry.log
+            if logged.moved is not None and logged.outcome is not Outcome.OK
+        ]
+
+    # How it gets there
+
+    def _initially(self, name: str) -> States:
+        there = any(name in names for names in self.baseline.values())
+        return frozenset({Anything()}) if there else ABSENT
+
+    def _has_children(self, name: str) -> bool:
+        return any(
+            Absent() not in self._names[child].states
+            for child in self._names
+            if child.startswith(name.rstrip("/") + "/")
+        )
+
+    def _in_flight(self, name: str) -> bool:
+        return any(logged.outcome is None for logged in self._names[name].log)
+
+    def _put(self, name: str, entry: Name) -> None:
+        self._names[name] = entry
+        self._states.clear()
+
+    def _invoked(self, operation: Operation) -> None:
+        self.operations[operation.identity] = operation
+        self.epoch_operations.add(operation.identity)
+        if operation.payload:
+            self.specs[operation.identity] = operation.payload
+        elif operation.kind in WRITES_CONTENT:
+            payload_of(operation)
+        moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
+        self._log(operation.name, Logged(operation))
+        if operation.kind is OperationKind.RENAME and operation.target:
+            self._log(operation.target, Logged(operation, moved=moved))
+
+    def _log(self, name: str, logged: Logged) -> None:
+        entry = self._names.get(name) or Name(base=self._initially(name))
+        self._put(name, replace(entry, log=(*entry.log, logged)))
+        if self._step.event_began:
+            self._step.touched.add(name)
+
+    def _completed(self, identity: int, outcome: Outcome) -> None:
+        self.outcomes[identity] = outcome
+        operation = self.operations[identity]
+        for name in (operation.name, operation.target):
+            if name is None or name not in self._names:
+                continue
+            entry = self._names[name]
+            places = [i for i, logged in enumerate(entry.log) if logged.operation.identity == identity]
+            if not places:
+                continue
+            log = tuple(
+                replace(logged, outcome=outcome) if logged.operation.identity == identity else logged
+                for logged in entry.log
+                if outcome is not Outcome.FAIL or logged.operation.identity != identity
+            )
+            pin = entry.pin if entry.pin and places[0] >= entry.pin.count else None
+            entry = replace(entry, log=log, pin=pin)
+            if not (log or entry.acknowledged or entry.undone) and entry.base == self._initially(name):
+                del self._names[name]
+                self._states.clear()
+                continue
+            self._put(name, self._acknowledge(entry))
+
+    def _acknowledge(self, entry: Name) -> Name:
+        """Remember the version that a name now has by right, to know it should it come back later."""
+        states = entry.states
+        if len(states) == 1 and isinstance(only := next(iter(states)), Exactly):
+            return replace(entry, acknowledged=entry.acknowledged | {only.version})
+        return entry
+
+    def _event_ended(self) -> None:
+        step = self._step
+        for name, entry in list(self._names.items()):
+            match step.fate:
+                case DataFate.KEPT:
+                    entry = self._demoted(entry)
+                case DataFate.DESTROYED:
+                    entry = self._replaced(name, entry, ABSENT, entry.acknowledged)
+                case DataFate.RESTORED if step.checkpoint is not None:
+                    then = step.checkpoint.get(name, Name(base=self._initially(name)))
+                    log = [logged for logged in then.log if self._outcome(logged) is not Outcome.FAIL]
+                    states = replace(then, log=tuple(log)).states if then.pin is None else then.states
+                    entry = self._replaced(name, entry, states, then.acknowledged)
+                case _:
+                    pass
+            self._put(name, entry)
+
+    def _outcome(self, logged: Logged) -> Outcome | None:
+        return self.outcomes.get(logged.operation.identity)
+
+    def _replaced(self, name: str, entry: Name, states: States, acknowledged: frozenset[Version]) -> Name:
+        """The name begins again from `states`; a write during the event may have come before or after it."""
+        undone = entry.acknowledged - acknowledged
+        if self._step.writing and name in self._step.touched:
+            states |= entry.states
+        return Name(base=states, acknowledged=acknowledged, undone=entry.undone | undone)
+
+    def _demoted(self, entry: Name) -> Name:
+        """What the event does not promise is unresolved again, unless a promised write came after it."""
+        power_loss = self._step.promise is PromiseClass.POWER_LOSS
+        log = list(entry.log)
+        for place in range(len(log) - 1, -1, -1):
+            logged = log[place]
+            if logged.outcome is Outcome.OK and not self._unpromised(logged.operation):
+                break
+            if logged.outcome is Outcome.OK or (power_loss and not logged.operation.atomic):
+                log[place] = replace(logged, weak=True)
+        pin = None if power_loss or self._step.promise not in self._promised else entry.pin
+        return replace(entry, log=tuple(log), pin=pin)
+
+    def _unpromised(self, operation: Operation) -> bool:
+        if self._step.promise not in self._promised:
+            return True
+        power_loss = self._step.promise is PromiseClass.POWER_LOSS
+        return power_loss and operation.acknowledgement is Acknowledgement.EXIT_0
+
+    def _settle(self) -> None:
+        """An unresolved write that every stored path showed is known from then on."""
+        seen: dict[str, list[Observation]] = {}
+        for (_, name), observation in self._pass.items():
+            if observation.kind is not NodeKind.ERROR:
+                seen.setdefault(name, []).append(observation)
+        self._pass = {}
+        for name, observations in seen.items():
+            if name in self._names and len(self.states(name)) > 1:
+                entry = self._names[name]
+                states = self._settled(entry, observations)
+                if states:
+                    self._put(name, self._acknowledge(replace(entry, pin=Pin(states, len(entry.log)))))
+
+    def _settled(self, entry: Name, observations: list[Observation]) -> States:
+        def shown(states: Iterable[State]) -> States:
+            return frozenset(
+                s for s in states if all(match(s, o, self.specs) is Match.YES for o in observations)
+            )
+
+        if entry.log and all(logged.outcome is Outcome.OK for logged in entry.log):
+            # Nothing is under way any more: an event left one of several states, and it is the one seen.
+            first = observations[0]
+            if not shown(entry.states) or any(_content(o) != _content(first) for o in observations):
+                return frozenset()
+            exact = frozenset(s for s in shown(entry.states) if isinstance(s, Exactly | Absent | Directory))
+            return exact or frozenset({Seen(first.size, first.sha256)})
+        done = [replace(logged, outcome=Outcome.OK, weak=False) for logged in entry.log]
+        unseen = [logged for logged in entry.log if not logged.resolved]
+        if len(unseen) != 1:
+            return frozenset()
+        last = shown(closure(entry.base, done))
+        without = closure(entry.base, [logged for logged in done if logged.operation != unseen[0].operation])
+        return last if last and not shown(without) else frozenset()
+
+
+def _content(seen: Observation) -> tuple[NodeKind, int | None, str | None]:
+    return seen.kind, seen.size, seen.sha256

@@ -1,0 +1,17 @@
+"""The oracle: a pure function from a history to judgements. Absence of proof is never `kept`.
+
+    ledger      what each name may show (the table of DESIGN, section 4, is in `model.closure`)
+    sight       one name through one path: right, wrong, or untold
+    symptoms    which symptom wrong bytes are
+    listing     unexpected names, residue
+    passes      all paths at one moment: findings, counts, notes
+    account     the records of a step, gathered
+    verdict     the verdict of a step
+    judge       the whole history
+
+`dangling` and `unreferenced` need observations of a database's rows, which no path makes yet.
+"""
+
+from persistence_tests.model.oracle.judge import judge
+
+__all__ = ["judge"]

@@ -1,0 +1,173 @@
+"""Follows the records of one scenario and keeps, for each step, all that its verdict rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from persistence_tests.model.closure import Directory, Exactly, States
+from persistence_tests.model.ledger import Ledger
+from persistence_tests.model.operation import Operation, OperationKind, Outcome
+from persistence_tests.model.oracle.facts import Facts, Wrong
+from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
+from persistence_tests.model.records import (
+    AbsenceProbed,
+    ControlsChecked,
+    EventBegan,
+    EventEnded,
+    FoundElsewhere,
+    Invoked,
+    PathObserved,
+    Phase,
+    Record,
+    ScenarioBegan,
+    StackReady,
+    StackReadyAgain,
+    StepBegan,
+    StepEnded,
+    StepFaulted,
+    StepSkipped,
+)
+
+OPENING = "up"
+"""The first step: bringing the stack up. Its verification is its BEFORE pass; it has no event."""
+
+
+@dataclass(slots=True)
+class Account:
+    """One step. `seen_right` holds, by operation, the paths that showed its bytes before the event."""
+
+    step: str
+    began: StepBegan | None = None
+    stack: StackReady | None = None
+    event_began: bool = False
+    event: EventEnded | None = None
+    again: StackReadyAgain | None = None
+    controls: ControlsChecked | None = None
+    faults: list[str] = field(default_factory=list)
+    skipped: StepSkipped | None = None
+    ended: bool = False
+    operations: list[Operation] = field(default_factory=list)
+    seen_right: dict[int, set[str]] = field(default_factory=dict)
+    acknowledged: set[int] = field(default_factory=set)
+    before: list[Judgement] = field(default_factory=list)
+    after: list[Judgement] = field(default_factory=list)
+    to_be_seen: set[str] = field(default_factory=set)
+
+    @property
+    def opening(self) -> bool:
+        return self.step == OPENING
+
+
+class Scenario:
+    """What the records of one scenario come to."""
+
+    def __init__(self, began: ScenarioBegan) -> None:
+        self.began = began
+        self.ledger = Ledger()
+        self.facts = Facts(began)
+        self.accounts: dict[str, Account] = {}
+        self.before_events: list[Wrong] = []
+        self.stack: StackReady | None = None
+        self._current: Account | None = None
+        self._batch: Batch | None = None
+        self._epoch: list[Operation] = []
+
+    def follow(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if isinstance(record, PathObserved | FoundElsewhere):
+                self._observe(record)
+            else:
+                self._judge_batch()
+                self._note(record)
+            self.ledger.record(record)
+        self._judge_batch()
+
+    def account(self, step: str) -> Account:
+        return self.accounts.setdefault(step, Account(step))
+
+    def _note(self, record: Record) -> None:
+        match record:
+            case StackReady():
+                self.stack = record
+                self.facts.forget()
+                self._epoch = []
+                self._current = None
+            case AbsenceProbed():
+                self.facts.shows_absence[record.path] = record.shows_absence
+            case StepBegan():
+                self._current = self.account(record.step)
+                self._current.began = record
+                self._current.stack = self.stack
+                self.facts.fate = record.fate
+                if self._current.opening:
+                    self._current.operations = list(self._epoch)
+            case Invoked():
+                self._epoch.append(record.operation)
+                if self._current is not None and not self._current.event_began:
+                    self._current.operations.append(record.operation)
+            case EventBegan():
+                self.account(record.step).event_began = True
+            case EventEnded():
+                self.account(record.step).event = record
+            case StackReadyAgain():
+                self.account(record.step).again = record
+            case ControlsChecked():
+                self.account(record.step).controls = record
+            case StepSkipped():
+                self.account(record.step).skipped = record
+            case StepFaulted():
+                self.account(record.step).faults.append(record.what)
+            case StepEnded():
+                account = self.account(record.step)
+                account.ended = True
+                account.to_be_seen = set(self.ledger.names()) - self.facts.directories
+            case _:
+                pass
+
+    def _observe(self, record: PathObserved | FoundElsewhere) -> None:
+        if isinstance(record, PathObserved):
+            if self._batch is not None and self._batch.phase is not record.phase:
+                self._judge_batch()
+            if self._batch is None:
+                self._batch = Batch(record.phase)
+        if self._batch is not None:
+            self._batch.add(record)
+
+    def _judge_batch(self) -> None:
+        batch, account, self._batch = self._batch, self._current, None
+        if batch is None or account is None:
+            return
+        down = batch.phase is Phase.AFTER and account.again is not None and not account.again.ready
+        judgement = judge_batch(batch, self.ledger, self.facts, down)
+        if batch.phase is Phase.AFTER:
+            account.after.append(judgement)
+            return
+        account.before.append(judgement)
+        self.before_events += judgement.wrong
+        self._credit(account, judgement)
+        for path, observations in batch.files.items():
+            self.facts.remember(path, batch.directories[path] | observations, self.ledger)
+
+    def _credit(self, account: Account, judgement: Judgement) -> None:
+        """Note which acknowledged operations of this step were seen, and where."""
+        for operation in account.operations:
+            if self.ledger.outcomes.get(operation.identity) is not Outcome.OK:
+                continue
+            account.acknowledged.add(operation.identity)
+            name = operation.target or operation.name
+            if not shows(operation, self.ledger.states(name)):
+                continue
+            paths = {path for path, names in judgement.right.items() if name in names}
+            account.seen_right.setdefault(operation.identity, set()).update(paths)
+
+
+def shows(operation: Operation, states: States) -> bool:
+    """Whether the name surely is what the operation made of it, and is there to be seen."""
+    if len(states) != 1:
+        return False
+    (state,) = states
+    if operation.kind is OperationKind.MKDIR:
+        return isinstance(state, Directory)
+    moved = operation.kind is OperationKind.RENAME
+    return isinstance(state, Exactly) and (moved or operation.identity in state.version.operations)

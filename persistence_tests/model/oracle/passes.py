@@ -1,0 +1,208 @@
+"""Judges what all paths showed at one moment: the records of one phase up to the next other record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from persistence_tests.model.closure import Absent, Anything, Match, allowed
+from persistence_tests.model.finding import Symptom
+from persistence_tests.model.ledger import Ledger
+from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.oracle.directories import wrong_directories
+from persistence_tests.model.oracle.facts import Facts, Wrong
+from persistence_tests.model.oracle.listing import ignored, is_residue
+from persistence_tests.model.oracle.metadata import wrong_metadata
+from persistence_tests.model.oracle.sight import Judged, Sight, Vantage, diverging, look, resolve
+from persistence_tests.model.oracle.words import evidence
+from persistence_tests.model.records import FoundElsewhere, PathObserved, Phase
+
+NAMES_TOLD = 5
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was observed, by path. Of two observations of one name through one path the later counts."""
+
+    phase: Phase
+    files: dict[str, dict[str, Observation]] = field(default_factory=dict)
+    directories: dict[str, dict[str, Observation]] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+
+    def add(self, record: PathObserved | FoundElsewhere) -> None:
+        if isinstance(record, FoundElsewhere):
+            self.elsewhere[record.name] = record.volume
+        elif record.problem is not None:
+            self.problems.append((record.path, record.problem))
+        else:
+            self.files.setdefault(record.path, {}).update(record.observations)
+            self.directories.setdefault(record.path, {}).update(record.directories)
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What a batch comes to. `checked` and `right` hold names by path; `sure` those with one state only."""
+
+    phase: Phase
+    wrong: list[Wrong] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)
+    checked: dict[str, set[str]] = field(default_factory=dict)
+    right: dict[str, set[str]] = field(default_factory=dict)
+    sure: dict[str, set[str]] = field(default_factory=dict)
+    undecided: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) -> Judgement:
+    """`stack_down`: the stack did not come back; only what stored paths still show is then judged."""
+    result = Judgement(batch.phase)
+    vantages = [v for v in facts.vantages if v.stored or not stack_down]
+    if not stack_down:
+        result.problems = batch.problems
+    expected = set(ledger.names()) - facts.directories
+    for name in sorted(expected):
+        sights = []
+        for vantage in vantages:
+            seen = batch.files.get(vantage.path, {}).get(name)
+            if seen is None or (stack_down and seen.kind is NodeKind.ERROR):
+                continue
+            result.seen.setdefault(vantage.path, set()).add(name)
+            sights.append(look(ledger, name, vantage, seen))
+        _judge_name(name, resolve(sights), batch, ledger, facts, result)
+    for vantage in vantages:
+        if vantage.stored and vantage.lists and vantage.path in batch.files:
+            seen_there = batch.directories[vantage.path] | batch.files[vantage.path]
+            result.wrong += wrong_directories(seen_there, vantage, batch.phase, ledger, facts)
+    result.wrong += _broken_renames(batch, ledger, vantages)
+    result.wrong += _unexpected(batch, ledger, facts, vantages, result.notes)
+    result.wrong = _joined(result.wrong, facts)
+    _set_aside_what_was_wrong_before(result, facts)
+    for wrong in result.wrong:
+        for path in wrong.paths:
+            result.right.get(path, set()).discard(wrong.name)
+    return result
+
+
+def _judge_name(
+    name: str, sights: list[Sight], batch: Batch, ledger: Ledger, facts: Facts, result: Judgement
+) -> None:
+    by_symptom: dict[Symptom, list[Sight]] = {}
+    for sight in sights:
+        if sight.judged in (Judged.RIGHT, Judged.WRONG):
+            result.checked.setdefault(sight.path, set()).add(name)
+            if len(ledger.states(name)) == 1:
+                result.sure.setdefault(sight.path, set()).add(name)
+        if sight.judged is Judged.RIGHT:
+            result.right.setdefault(sight.path, set()).add(name)
+        if sight.judged is Judged.UNDECIDED:
+            result.undecided.append(f"too little is known of the bytes of {name} on {sight.path}")
+        if sight.symptom is not None:
+            by_symptom.setdefault(sight.symptom, []).append(sight)
+    if Symptom.MISSING in by_symptom and name in batch.elsewhere:
+        by_symptom[Symptom.ORPHANED] = by_symptom.pop(Symptom.MISSING)
+    if apart := diverging(sights):
+        by_symptom[Symptom.DIVERGING] = apart
+    for symptom, those in by_symptom.items():
+        where = f"; its bytes are on {batch.elsewhere[name]}" if symptom is Symptom.ORPHANED else ""
+        line = evidence(ledger, name, [(sight.path, sight.seen) for sight in those], where)
+        result.wrong.append(Wrong(symptom, name, tuple(sight.path for sight in those), line))
+    right = [sight for sight in sights if sight.stored and sight.judged is Judged.RIGHT]
+    result.wrong += wrong_metadata(name, right, batch.phase, ledger, facts)
+
+
+def _broken_renames(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> Iterator[Wrong]:
+    """A rename whose end nobody knows shows only one of its two names: neither and both are wrong."""
+    for rename in ledger.renames():
+        source, target = rename.operation.name, rename.operation.target or ""
+        moved = rename.moved or frozenset()
+        neither, both = [], []
+        for vantage in vantages:
+            files = batch.files.get(vantage.path, {})
+            if not vantage.shows_absence or source not in files or target not in files:
+                continue
+            pair = (source, target)
+            if any(allowed(ledger.states(n), files[n], ledger.specs) is not Match.YES for n in pair):
+                continue
+            arrived = allowed(moved - {Absent(), Anything()}, files[target], ledger.specs) is Match.YES
+            stayed = files[source].kind is not NodeKind.ABSENT
+            if arrived and stayed:
+                both.append(vantage.path)
+            elif not arrived and not stayed and Absent() not in moved and Anything() not in moved:
+                neither.append(vantage.path)
+        told = f"{source}: renamed to {target} (not acknowledged)"
+        if neither:
+            line = f"{told}, under neither name on {', '.join(neither)}"
+            yield Wrong(Symptom.MISSING, source, tuple(neither), line)
+        if both:
+            line = f"{told}, under both names on {', '.join(both)}"
+            yield Wrong(Symptom.RESURRECTED, source, tuple(both), line)
+
+
+def _unexpected(
+    batch: Batch, ledger: Ledger, facts: Facts, vantages: list[Vantage], notes: list[str]
+) -> Iterator[Wrong]:
+    known = set(ledger.names()) | set(ledger.directories()) | facts.directories
+    strangers: dict[str, list[tuple[str, Observation]]] = {}
+    residue: dict[str, set[str]] = {}
+    for vantage in vantages:
+        if not vantage.lists or vantage.path not in batch.files:
+            continue
+        if vantage.path not in ledger.baseline:
+            notes.append(f"what {vantage.path} held at first is not known: unexpected names cannot be told")
+            continue
+        for name, seen in batch.files[vantage.path].items():
+            there = seen.kind in (NodeKind.FILE, NodeKind.SYMLINK, NodeKind.OTHER)
+            if not there or name in known or name in ledger.baseline[vantage.path]:
+                continue
+            if ignored(name, facts.ignore):
+                continue
+            if is_residue(ledger, seen):
+                residue.setdefault(name, set()).add(vantage.path)
+            else:
+                strangers.setdefault(name, []).append((vantage.path, seen))
+    if residue:
+        told = some(residue)
+        notes.append(f"residue of unacknowledged writes, no finding: {told}")
+    for name, seen_on in strangers.items():
+        line = evidence(ledger, name, seen_on).replace("must be absent", "nobody wrote it", 1)
+        yield Wrong(Symptom.UNEXPECTED, name, tuple(path for path, _ in seen_on), line)
+
+
+def _joined(wrongs: Iterable[Wrong], facts: Facts) -> list[Wrong]:
+    """One entry for each name and symptom, with its paths in the order of the scenario."""
+    groups: dict[tuple[Symptom, str], list[Wrong]] = {}
+    for wrong in wrongs:
+        groups.setdefault((wrong.symptom, wrong.name), []).append(wrong)
+    joined = []
+    for (symptom, name), those in groups.items():
+        on = {path for wrong in those for path in wrong.paths}
+        paths = tuple(v.path for v in facts.vantages if v.path in on)
+        rest = [wrong.evidence.removeprefix(f"{name}: ") for wrong in those[1:]]
+        joined.append(Wrong(symptom, name, paths, "; ".join([those[0].evidence, *rest])))
+    return joined
+
+
+def _set_aside_what_was_wrong_before(result: Judgement, facts: Facts) -> None:
+    """What was wrong before an event was not done by it: each name and path counts once in an epoch."""
+    kept, before = [], set()
+    for wrong in result.wrong:
+        metadata = wrong.symptom is Symptom.METADATA
+        paths = tuple(p for p in wrong.paths if not facts.was_wrong(wrong.name, p, metadata))
+        if len(paths) < len(wrong.paths):
+            before.add(wrong.name)
+            for path in set(wrong.paths) - set(paths):
+                result.right.get(path, set()).discard(wrong.name)
+        if paths:
+            kept.append(Wrong(wrong.symptom, wrong.name, paths, wrong.evidence))
+        facts.remember_wrong(wrong.name, wrong.paths, metadata)
+    if before:
+        result.notes.append(f"already wrong before, not counted again: {some(before)}")
+    result.wrong = kept
+
+
+def some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = len(ordered) - NAMES_TOLD
+    return ", ".join(ordered[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")

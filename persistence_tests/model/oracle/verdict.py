@@ -1,0 +1,182 @@
+"""The verdict of one step: the first that applies.
+
+skipped        the machine cannot do it
+inconclusive   the harness or the engine failed in it, the stack was never ready, the step or its event
+               did not end, the event did not land, a control is missing or did not behave
+lost           the stack did not come back, and a stored path shows a finding
+unavailable    the stack did not come back
+lost           there is a finding
+inconclusive   a path could not be read, something could not be told, or nothing was shown ("never green
+               for nothing": each rule's write seen before on every path, a name checked on each after)
+kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from persistence_tests.model.finding import Finding, PathCount, StepJudgement, Symptom, Verdict
+from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.oracle.account import Account, Scenario
+from persistence_tests.model.oracle.facts import Wrong
+from persistence_tests.model.oracle.passes import Judgement, some
+from persistence_tests.model.records import DataFate
+
+EVIDENCE_LINES = 10
+
+
+def judge_step(scenario: Scenario, step: str, event: str) -> StepJudgement:
+    account = scenario.account(step)
+    looks = account.before if account.opening else account.after
+    wrong = [w for look in looks for w in look.wrong]
+    if account.opening:
+        wrong = scenario.before_events
+    findings = merged(wrong, step, event)
+    verdict, reasons = _decide(scenario, account, looks, findings)
+    notes = [note for look in looks for note in look.notes]
+    if account.began is not None:
+        notes += _blind(scenario)
+    unique = tuple(dict.fromkeys([*reasons, *notes]))
+    return StepJudgement(step, event, verdict, unique, findings, _counts(scenario, looks))
+
+
+def _decide(
+    scenario: Scenario, account: Account, looks: list[Judgement], findings: tuple[Finding, ...]
+) -> tuple[Verdict, list[str]]:
+    if account.skipped is not None and not account.event_began:
+        return Verdict.SKIPPED, [r for r in (account.skipped.reason, account.skipped.enable) if r]
+    if broken := list(_broken(scenario, account)):
+        return Verdict.INCONCLUSIVE, broken
+    if account.again is not None and not account.again.ready:
+        why = f"the stack was not ready again after {account.again.seconds:.1f} s"
+        why += f": {account.again.why}" if account.again.why else ""
+        return (Verdict.LOST if findings else Verdict.UNAVAILABLE), [why]
+    if findings:
+        return Verdict.LOST, []
+    if nothing := [*_unread(account), *_unshown(scenario, account, looks)]:
+        return Verdict.INCONCLUSIVE, nothing
+    return Verdict.KEPT, []
+
+
+def _broken(scenario: Scenario, account: Account) -> Iterator[str]:
+    """Why nothing that was observed says anything about the event."""
+    yield from account.faults
+    stack = account.stack if account.began else scenario.stack
+    if stack is None:
+        yield "the stack was never brought up"
+    elif not stack.ready:
+        yield "the stack was never ready" + (f": {stack.why}" if stack.why else "")
+    if account.began is None:
+        yield "not run"
+        return
+    if not account.opening:
+        yield from _event(account)
+    if not account.ended:
+        yield "the run ended in the middle of this step"
+
+
+def _event(account: Account) -> Iterator[str]:
+    event, controls = account.event, account.controls
+    if event is None:
+        yield "the event did not end" if account.event_began else "the event was never begun"
+        return
+    if not event.landed:
+        yield "the event did not land" + (f": {'; '.join(event.problems)}" if event.problems else "")
+    elif event.problems:
+        yield f"the event did something else as well: {'; '.join(event.problems)}"
+    if account.again is None:
+        yield "nobody looked whether the stack was ready again"
+    if controls is None:
+        yield "the controls were not checked"
+        return
+    for duty in controls.expected:
+        if not any(check.duty is duty for check in controls.checks):
+            yield f"the {duty} control was not checked"
+    for check in controls.checks:
+        if not check.behaved:
+            yield f"the {check.duty} control in the {check.store} did not behave: {check.detail}"
+
+
+def _unread(account: Account) -> Iterator[str]:
+    for when, looks in (("before", account.before), ("after", account.after)):
+        for look in looks:
+            for path, problem in look.problems:
+                place = "" if account.opening else f" {when} the event"
+                yield f"{path} could not be read{place}: {problem}"
+            yield from look.undecided
+
+
+def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> Iterator[str]:
+    """Never green for nothing."""
+    paths = [path.name for path in scenario.began.paths]
+    if not paths:
+        yield "the scenario declares no path"
+    if not scenario.began.rules:
+        yield "the scenario writes nothing"
+    place = "" if account.opening else " before the event"
+    for rule in scenario.began.rules:
+        mine = [o for o in account.operations if o.rule == rule.index]
+        acknowledged = [o for o in mine if o.identity in account.acknowledged]
+        # A directory is not a file that a server hands out: only stored paths can show one.
+        stored = {path.name for path in scenario.began.paths if path.stored}
+        if any(
+            account.seen_right.get(o.identity, set())
+            >= (stored if o.kind is OperationKind.MKDIR and stored else set(paths))
+            for o in acknowledged
+        ):
+            continue
+        what = f"of the writes of rule {rule.index} ({rule.title or rule.through})"
+        if not acknowledged:
+            yield f"{what}, none was acknowledged"
+        else:
+            best = max((account.seen_right.get(o.identity, set()) for o in acknowledged), key=len)
+            unseen = ", ".join(path for path in paths if path not in best)
+            yield f"{what}, none was seen right on every path{place} (not on {unseen})"
+    when = "" if account.opening else " after the event"
+    destroyed = account.began is not None and account.began.fate is DataFate.DESTROYED
+    cannot = {v.path for v in scenario.facts.vantages if not v.shows_absence}
+    for path in paths:
+        seen = {name for look in looks for name in look.seen.get(path, ())}
+        if not any(look.sure.get(path) for look in looks):
+            if not (destroyed and not account.opening and path in cannot and set(paths) - cannot and seen):
+                yield f"no name was checked on {path}{when}"
+        elif unseen_names := account.to_be_seen - seen:
+            yield f"{path} was not asked{when} for {some(unseen_names)}"
+
+
+def _blind(scenario: Scenario) -> Iterator[str]:
+    for vantage in scenario.facts.vantages:
+        if not vantage.shows_absence:
+            yield f"{vantage.path} cannot show that a name is absent"
+
+
+def merged(wrongs: Iterable[Wrong], step: str, event: str) -> tuple[Finding, ...]:
+    """One finding for each symptom and set of paths, by precedence."""
+    groups: dict[tuple[Symptom, tuple[str, ...]], dict[str, str]] = {}
+    for wrong in wrongs:
+        groups.setdefault((wrong.symptom, wrong.paths), {}).setdefault(wrong.name, wrong.evidence)
+    order = list(Symptom)
+    return tuple(
+        Finding(
+            symptom,
+            event,
+            step,
+            paths,
+            tuple(sorted(names)),
+            tuple(names[name] for name in sorted(names)[:EVIDENCE_LINES]),
+        )
+        for (symptom, paths), names in sorted(groups.items(), key=lambda g: (order.index(g[0][0]), g[0][1]))
+    )
+
+
+def _counts(scenario: Scenario, looks: list[Judgement]) -> dict[str, PathCount]:
+    counts = {}
+    for path in scenario.began.paths:
+        checked: set[str] = set()
+        wrong: set[str] = set()
+        for look in looks:
+            names = look.checked.get(path.name, set())
+            checked |= names
+            wrong |= names - look.right.get(path.name, set())
+        counts[path.name] = PathCount(len(checked), len(checked - wrong))
+    return counts
