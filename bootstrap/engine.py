@@ -125,7 +125,7 @@ def start_engine() -> subprocess.Popen[bytes] | None:
     if is_running(b"dockerd", PID_FILE):
         say("engine", "dockerd is there already, waiting for it …")
         return None
-    # A hard stop leaves these behind. dockerd refuses to start on the first, and waits for whom the second names.
+    # A hard stop leaves them behind: dockerd refuses to start on its own, and waits for whom the other names.
     PID_FILE.unlink(missing_ok=True)
     if not is_running(b"containerd", CONTAINERD_PID_FILE):
         CONTAINERD_PID_FILE.unlink(missing_ok=True)
