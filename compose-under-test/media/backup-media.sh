@@ -78,7 +78,7 @@ archive_container() {
   shift
   local options=(--rm --interactive --pull never --network none --log-driver none --read-only --user 0:0
     --cap-drop ALL --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add FSETID
-    --security-opt no-new-privileges --workdir /home/app --entrypoint python3)
+    --workdir /home/app --entrypoint python3)
   case $mount in
     ro) options+=(--mount "type=volume,src=$volume,dst=$MEDIA_ROOT,volume-nocopy,readonly") ;;
     rw) options+=(--mount "type=volume,src=$volume,dst=$MEDIA_ROOT,volume-nocopy") ;;

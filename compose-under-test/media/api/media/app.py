@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +21,21 @@ from media.store import MediaStore
 
 # Threads mostly wait for the disk.
 STORAGE_THREADS = 16
+
+
+class _Rest(Convertor[str]):
+    """The rest of a path, also with line breaks in it, which Starlette's own `path` does not match."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
 
 log = logging.getLogger("media")
 

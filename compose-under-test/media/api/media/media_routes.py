@@ -28,7 +28,7 @@ class MediaRoutes:
 
     def routes(self) -> list[Route]:
         """Uploads to a directory; replacing and deleting a name in one."""
-        path = PREFIX + "{path:path}"
+        path = PREFIX + "{path:rest}"
         return [
             Route(path, self.upload, methods=["POST"]),
             Route(path, self.replace, methods=["PUT"]),

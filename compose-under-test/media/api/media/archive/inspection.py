@@ -18,12 +18,15 @@ UNFINISHED_RESTORE = 7
 
 def inspect(root: Path, standard: Sequence[str], user: str, min_free: int) -> tuple[list[str], int]:
     """Lines `name: value`, and the exit code of the gravest thing found. `min_free` is in bytes."""
-    files = directories = size = 0
+    files = directories = 0
+    # By inode: hard links share their bytes.
+    sizes: dict[int, int] = {}
     for path, status in walk(root):
         kind = kind_of(status)
         files += kind == "file"
         directories += kind == "directory" and path != "."
-        size += status.st_size if kind == "file" else 0
+        if kind == "file":
+            sizes[status.st_ino] = status.st_size
     free = shutil.disk_usage(root).free
     missing = [name for name in standard if not (root / name).is_dir()]
     unwritable = [
@@ -33,7 +36,7 @@ def inspect(root: Path, standard: Sequence[str], user: str, min_free: int) -> tu
     lines = [
         f"files: {files}",
         f"directories: {directories}",
-        f"bytes: {size}",
+        f"bytes: {sum(sizes.values())}",
         f"free bytes: {free}",
         f"missing directories: {' '.join(missing) or 'none'}",
         f"not writable for {user}: {' '.join(unwritable) or 'none'}",

@@ -16,6 +16,8 @@ from media.archive.tree import is_media
 READ_BYTES = 1 << 20
 
 _XATTR = "SCHILY.xattr."
+# ArithmeticError and ValueError: numbers and text in damaged headers.
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, ArithmeticError, ValueError)
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -53,7 +55,7 @@ class ArchiveReader:
                 yield from self._members(content)
                 while content.read(READ_BYTES):
                     pass
-        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        except _DAMAGE as error:
             raise ArchiveError(f"the archive is damaged: {error}") from error
         while self._stream.read(READ_BYTES):
             pass
@@ -84,7 +86,7 @@ def digested(entry: Entry, content: IO[bytes], output: IO[bytes] | None = None) 
     """The entry with the digest of its content, which is copied to `output`. Raises ArchiveError."""
     digest = hashlib.sha256()
     size = 0
-    while piece := content.read(READ_BYTES):
+    while piece := _read(content):
         digest.update(piece)
         size += len(piece)
         if output is not None:
@@ -92,6 +94,13 @@ def digested(entry: Entry, content: IO[bytes], output: IO[bytes] | None = None) 
     if size != entry.size:
         raise ArchiveError(f"the archive is damaged: {entry.path!r} ends early")
     return replace(entry, sha256=digest.hexdigest())
+
+
+def _read(content: IO[bytes]) -> bytes:
+    try:
+        return content.read(READ_BYTES)
+    except _DAMAGE as error:
+        raise ArchiveError(f"the archive is damaged: {error}") from error
 
 
 def _entry(member: tarfile.TarInfo) -> Entry:

@@ -57,14 +57,17 @@ def _exchange(area: RestoreArea, token: str) -> None:
     places = tuple(Place(name, name in was, name in comes) for name in sorted(was | comes))
     status = area.root.stat()
     before = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns)
+    # Read now: the renames below change the time of the directory they leave.
+    comes_as = area.new.stat()
     area.enter(State("swapping", token, places, before))
     for place in places:
         if place.was:
             os.rename(area.root / place.name, area.old / place.name)
         if place.comes:
             os.rename(area.new / place.name, area.root / place.name)
-    status = area.new.stat()
-    _set_root(area.root, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns)
+    _set_root(
+        area.root, stat.S_IMODE(comes_as.st_mode), comes_as.st_uid, comes_as.st_gid, comes_as.st_mtime_ns
+    )
     area.enter(State("done", token))
 
 

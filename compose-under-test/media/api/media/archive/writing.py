@@ -10,6 +10,7 @@ import io
 import os
 import tarfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -48,9 +49,9 @@ class _Writer:
 
     def write(self) -> list[Entry]:
         before = {_identity(status) for path, status in walk(self._root) if kind_of(status) == "file"}
-        for path, status in walk(self._root):
-            self._add(path, status)
-        self._tar.close()
+        with closing(self._tar):
+            for path, status in walk(self._root):
+                self._add(path, status)
         self._check_again(before)
         return self._entries
 
