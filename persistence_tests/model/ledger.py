@@ -13,7 +13,6 @@ asks it which observations need a second look; the oracle judges with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from persistence_tests.model.closure import (
@@ -21,18 +20,14 @@ from persistence_tests.model.closure import (
     Absent,
     Anything,
     Directory,
-    Exactly,
     Logged,
     Match,
-    Seen,
-    State,
     States,
     allowed,
-    closure,
-    match,
     payload_of,
     versions,
 )
+from persistence_tests.model.name import Name
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import (
     Acknowledgement,
@@ -60,35 +55,6 @@ from persistence_tests.model.records import (
 from persistence_tests.model.versions import Version
 
 WRITES_CONTENT = (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """The first `count` operations of a name are known, from an observation, to have led to `states`."""
-
-    states: States
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """One name: where it began, what was done to it, and the versions it once had by right."""
-
-    base: States = ABSENT
-    log: tuple[Logged, ...] = ()
-    pin: Pin | None = None
-    acknowledged: frozenset[Version] = frozenset()
-    undone: frozenset[Version] = frozenset()
-
-    @property
-    def states(self) -> States:
-        if self.pin is not None:
-            return closure(self.pin.states, self.log[self.pin.count :])
-        return closure(self.base, self.log)
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        return tuple(logged.operation for logged in self.log)
 
 
 @dataclass(slots=True)
@@ -140,7 +106,7 @@ class Ledger:
                 self._completed(record.operation, record.outcome)
             case EventBegan():
                 self._step.event_began = True
-                self._step.touched = {n for n in self._names if self._in_flight(n)}
+                self._step.touched = {n for n, entry in self._names.items() if entry.in_flight}
             case Checkpointed():
                 self._step.checkpoint = dict(self._names)
             case EventEnded():
@@ -232,9 +198,6 @@ class Ledger:
             if child.startswith(name.rstrip("/") + "/")
         )
 
-    def _in_flight(self, name: str) -> bool:
-        return any(logged.outcome is None for logged in self._names[name].log)
-
     def _put(self, name: str, entry: Name) -> None:
         self._names[name] = entry
         self._states.clear()
@@ -253,39 +216,18 @@ class Ledger:
 
     def _log(self, name: str, logged: Logged) -> None:
         entry = self._names.get(name) or Name(base=self._initially(name))
-        self._put(name, replace(entry, log=(*entry.log, logged)))
+        self._put(name, entry.invoked(logged))
         if self._step.event_began:
             self._step.touched.add(name)
 
     def _completed(self, identity: int, outcome: Outcome) -> None:
         self.outcomes[identity] = outcome
         operation = self.operations[identity]
-        for name in (operation.name, operation.target):
-            if name is None or name not in self._names:
-                continue
-            entry = self._names[name]
-            places = [i for i, logged in enumerate(entry.log) if logged.operation.identity == identity]
-            if not places:
-                continue
-            log = tuple(
-                replace(logged, outcome=outcome) if logged.operation.identity == identity else logged
-                for logged in entry.log
-                if outcome is not Outcome.FAIL or logged.operation.identity != identity
-            )
-            pin = entry.pin if entry.pin and places[0] >= entry.pin.count else None
-            entry = replace(entry, log=log, pin=pin)
-            if not (log or entry.acknowledged or entry.undone) and entry.base == self._initially(name):
+        for name in self._names.keys() & {operation.name, operation.target}:
+            entry = self._names[name].completed(identity, outcome)
+            self._put(name, entry)
+            if entry.untouched and entry.base == self._initially(name):
                 del self._names[name]
-                self._states.clear()
-                continue
-            self._put(name, self._acknowledge(entry))
-
-    def _acknowledge(self, entry: Name) -> Name:
-        """Remember the version that a name now has by right, to know it should it come back later."""
-        states = entry.states
-        if len(states) == 1 and isinstance(only := next(iter(states)), Exactly):
-            return replace(entry, acknowledged=entry.acknowledged | {only.version})
-        return entry
 
     def _event_ended(self) -> None:
         step = self._step
@@ -315,17 +257,9 @@ class Ledger:
         return Name(base=states, acknowledged=acknowledged, undone=entry.undone | undone)
 
     def _demoted(self, entry: Name) -> Name:
-        """What the event does not promise is unresolved again, unless a promised write came after it."""
         power_loss = self._step.promise is PromiseClass.POWER_LOSS
-        log = list(entry.log)
-        for place in range(len(log) - 1, -1, -1):
-            logged = log[place]
-            if logged.outcome is Outcome.OK and not self._unpromised(logged.operation):
-                break
-            if logged.outcome is Outcome.OK or (power_loss and not logged.operation.atomic):
-                log[place] = replace(logged, weak=True)
-        pin = None if power_loss or self._step.promise not in self._promised else entry.pin
-        return replace(entry, log=tuple(log), pin=pin)
+        forget = power_loss or self._step.promise not in self._promised
+        return entry.demoted(self._unpromised, power_loss, forget)
 
     def _unpromised(self, operation: Operation) -> bool:
         if self._step.promise not in self._promised:
@@ -342,32 +276,4 @@ class Ledger:
         self._pass = {}
         for name, observations in seen.items():
             if name in self._names and len(self.states(name)) > 1:
-                entry = self._names[name]
-                states = self._settled(entry, observations)
-                if states:
-                    self._put(name, self._acknowledge(replace(entry, pin=Pin(states, len(entry.log)))))
-
-    def _settled(self, entry: Name, observations: list[Observation]) -> States:
-        def shown(states: Iterable[State]) -> States:
-            return frozenset(
-                s for s in states if all(match(s, o, self.specs) is Match.YES for o in observations)
-            )
-
-        if entry.log and all(logged.outcome is Outcome.OK for logged in entry.log):
-            # Nothing is under way any more: an event left one of several states, and it is the one seen.
-            first = observations[0]
-            if not shown(entry.states) or any(_content(o) != _content(first) for o in observations):
-                return frozenset()
-            exact = frozenset(s for s in shown(entry.states) if isinstance(s, Exactly | Absent | Directory))
-            return exact or frozenset({Seen(first.size, first.sha256)})
-        done = [replace(logged, outcome=Outcome.OK, weak=False) for logged in entry.log]
-        unseen = [logged for logged in entry.log if not logged.resolved]
-        if len(unseen) != 1:
-            return frozenset()
-        last = shown(closure(entry.base, done))
-        without = closure(entry.base, [logged for logged in done if logged.operation != unseen[0].operation])
-        return last if last and not shown(without) else frozenset()
-
-
-def _content(seen: Observation) -> tuple[NodeKind, int | None, str | None]:
-    return seen.kind, seen.size, seen.sha256
+                self._put(name, self._names[name].settled(observations, self.specs))

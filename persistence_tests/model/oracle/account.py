@@ -12,6 +12,7 @@ from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
 from persistence_tests.model.records import (
     AbsenceProbed,
+    Checkpointed,
     ControlsChecked,
     EventBegan,
     EventEnded,
@@ -41,6 +42,7 @@ class Account:
     began: StepBegan | None = None
     stack: StackReady | None = None
     event_began: bool = False
+    checkpointed: bool = False
     event: EventEnded | None = None
     again: StackReadyAgain | None = None
     controls: ControlsChecked | None = None
@@ -108,6 +110,8 @@ class Scenario:
                     self._current.operations.append(record.operation)
             case EventBegan():
                 self.account(record.step).event_began = True
+            case Checkpointed():
+                self.account(record.step).checkpointed = True
             case EventEnded():
                 self.account(record.step).event = record
             case StackReadyAgain():

@@ -84,6 +84,8 @@ def _event(account: Account) -> Iterator[str]:
         yield "the event did not land" + (f": {'; '.join(event.problems)}" if event.problems else "")
     elif event.problems:
         yield f"the event did something else as well: {'; '.join(event.problems)}"
+    if account.began and account.began.fate is DataFate.RESTORED and not account.checkpointed:
+        yield "nobody noted what the event had to bring back"
     if account.again is None:
         yield "nobody looked whether the stack was ready again"
     if controls is None:
