@@ -150,13 +150,8 @@ class Ledger:
 
     def candidates(self, name: str) -> list[PayloadSpec]:
         """The payloads to try first on the bytes of `name`: its own; for an unknown name, unresolved ones."""
-        if name in self._names:
-            entry = self._names[name]
-            known = versions(self.states(name)) | entry.acknowledged | entry.undone
-            pieces = {p.operation: p for v in known for p in v.pieces}
-            pieces |= {o.identity: o.payload for o in entry.operations if o.payload}
-            return [pieces[identity] for identity in sorted(pieces)]
-        return [self.specs[i] for i in sorted(self.unacknowledged()) if i in self.specs]
+        operations = self.operations_on(name) if name in self._names else self.unacknowledged()
+        return [self.specs[i] for i in sorted(operations) if i in self.specs]
 
     def unacknowledged(self) -> frozenset[int]:
         """Writes of content of this epoch whose effect nothing promises."""
