@@ -77,14 +77,15 @@ def run(
     as_json: bool,
 ) -> int:
     """Run scenarios (default: those in scenarios/) and judge them."""
+    from persistence_tests.run.plan import plan_lines
     from persistence_tests.run.settings import Keep, Settings
+    from persistence_tests.scenario import resolve_stack
 
-    selected = [(scenario.narrowed(paths), steps) for scenario, steps in _select(scenarios, events)]
+    selected = _select(scenarios, events, paths)
+    resolved = [resolve_stack(scenario) for scenario, _ in selected]
     if plan:
-        from persistence_tests.run.plan import plan_lines
-
-        for scenario, steps in selected:
-            for line in plan_lines(scenario, steps):
+        for (scenario, steps), configuration in zip(selected, resolved, strict=True):
+            for line in plan_lines(scenario, steps, configuration):
                 click.echo(line)
         return KEPT
     settings = Settings(
@@ -92,6 +93,7 @@ def run(
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
         engine=engine,
         keep=Keep(keep),
+        paths=frozenset(paths),
     )
     console = _console(stderr=as_json)
     result = _run(selected, settings, console, allow_skip=allow_skip)
@@ -104,12 +106,12 @@ def run(
 @SCENARIOS
 def validate(scenarios: tuple[Path, ...]) -> int:
     """Check scenario files: every error at once, with its place and remedy; needs no engine."""
-    from persistence_tests.scenario import find, load, validate_stack
+    from persistence_tests.scenario import find, load, resolve_stack
 
     problems = 0
     for file in find(scenarios or (DEFAULT_SCENARIOS,)):
         try:
-            validate_stack(load(file))
+            resolve_stack(load(file))
         except ScenarioError as error:
             problems += len(error.problems)
             click.echo(f"{error}\n", err=True)
@@ -183,19 +185,22 @@ def clean(engine: str | None, yes: bool) -> int:
     from persistence_tests.stack.engine import Engine
 
     connected = Engine.connect(engine)
-    found = leftovers(connected)
-    lines = found.lines()
-    if not lines:
-        click.echo("nothing is left of any run")
+    everything = leftovers(connected)
+    found = everything.abandoned
+    if len(everything.found) > len(found.found):
+        click.echo(f"{len(everything.found) - len(found.found)} objects belong to runs that are still alive")
+    if not found:
+        click.echo("nothing is left behind")
         return KEPT
-    for line in lines:
-        click.echo(line)
+    for leftover in found.found:
+        click.echo(f"{leftover.kind:<10} {leftover.name} (run {leftover.run or 'unknown'})")
     if not yes and sys.stdin.isatty() and not click.confirm("remove them?"):
         return KEPT
     failures = remove(connected, found)
     for failure in failures:
         click.echo(failure, err=True)
-    click.echo(f"removed {len(lines) - len(failures)} of {len(lines)}")
+    if not failures:
+        click.echo(f"removed all {len(found.found)}")
     return FAULT if failures else KEPT
 
 
@@ -229,13 +234,25 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _select(files: Sequence[Path], events: Sequence[str]) -> list[tuple[Scenario, frozenset[str]]]:
+def _select(
+    files: Sequence[Path], events: Sequence[str], paths: Sequence[str]
+) -> list[tuple[Scenario, frozenset[str]]]:
     """The scenarios with the steps that the events ask for. UsageError where nothing is left."""
     from persistence_tests.scenario import find, load
 
     scenarios = [load(file) for file in find(files or (DEFAULT_SCENARIOS,))]
-    selected = [(scenario, scenario.selected(events)) for scenario in scenarios]
-    selected = [(scenario, steps) for scenario, steps in selected if steps]
+    for path in paths:
+        known = sorted({name for scenario in scenarios for name in scenario.paths})
+        if path not in known:
+            raise UsageError(f"no scenario has a path {path!r}", remedy=f"they have: {', '.join(known)}")
+    selected = [
+        (
+            scenario,
+            frozenset(p.step for p in scenario.steps if not events or {p.step, p.event.name} & set(events)),
+        )
+        for scenario in scenarios
+    ]
+    selected = [(scenario, steps) for scenario, steps in selected if steps or "up" in events or not events]
     if not selected:
         known = sorted({planned.event.name for scenario in scenarios for planned in scenario.steps})
         raise UsageError(

@@ -16,9 +16,11 @@ from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.base import View, WritingPath
 from persistence_tests.paths.duration import Duration
-from persistence_tests.paths.origin import NotConnected, Origin, fill, placeholders
+from persistence_tests.paths.origin import ANSWERING, NotConnected, Origin, fill, placeholders
 
 if TYPE_CHECKING:
+    import requests
+
     from persistence_tests.stack.stack import Stack
 
 _READERS = 8
@@ -90,6 +92,7 @@ class HttpPath:
         )
         self.within = config.within
         self.atomic = config.atomic
+        self._session: requests.Session | None = None
 
     def observe(self, names: Sequence[str]) -> View:
         """Ask for each name with GET. 404 and 410 show absence, any 2xx a file; all else is an ERROR."""
@@ -138,6 +141,28 @@ class HttpPath:
             return False, f"{seen.status} with {seen.size} bytes of {seen.content_type or 'no content type'}"
         return False, seen.error or f"{seen.status}"
 
+    def ask(self, url: str) -> str | None:
+        """Ask the server for `url` with GET: None for a 2xx, else the answer in words."""
+        import requests
+
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.trust_env = False
+        try:
+            address = self._origin.address()
+            answer = self._session.get(
+                f"{self._config.scheme}://{address[0]}:{address[1]}{url}",
+                headers=self._origin.headers(address),
+                timeout=ANSWERING,
+                allow_redirects=False,
+                verify=self._origin.authority,
+            )
+        except NotConnected as error:
+            return str(error)
+        except (requests.RequestException, OSError) as error:
+            return f"{url}: {error}"
+        return None if answer.ok and not answer.is_redirect else f"{url}: HTTP {answer.status_code}"
+
     def writer(self, request: str, multipart: str | None = None, threads: int = 4) -> WritingPath:
         """A writer that sends `request` ("POST /api/v1/media/{directory}") for each operation.
 
@@ -149,7 +174,9 @@ class HttpPath:
         return HttpWriter(self._origin, request, multipart, threads)
 
     def close(self) -> None:
-        """Nothing is kept open between passes."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _target(self, name: str) -> str:
         return fill(self._config.url, {"name": name})
@@ -288,9 +315,13 @@ def _decoded(answer: http.client.HTTPResponse) -> Iterator[bytes]:
 
 def _body(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     expected, received = answer.length, 0
-    while chunk := answer.read(_CHUNK):
-        received += len(chunk)
-        yield chunk
+    try:
+        while chunk := answer.read(_CHUNK):
+            received += len(chunk)
+            yield chunk
+    except http.client.IncompleteRead as broken:
+        yield broken.partial
+        raise
     if expected is not None and received < expected:
         raise http.client.HTTPException(f"{received} bytes came of {expected}")
 

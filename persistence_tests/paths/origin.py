@@ -36,10 +36,15 @@ class Origin:
 
     def __init__(self, stack: Stack, config: HttpConfig) -> None:
         self._stack, self._config = stack, config
+        self._ca = stack.workspace / config.ca if config.ca else None
         self._tls: ssl.SSLContext | None = None
         if config.scheme == "https":
-            ca = stack.workspace / config.ca if config.ca else None
-            self._tls = ssl.create_default_context(cafile=ca)
+            self._tls = ssl.create_default_context(cafile=self._ca)
+
+    @property
+    def authority(self) -> str | bool:
+        """What `requests` takes as `verify`: the scenario's authority, else the usual ones."""
+        return str(self._ca) if self._ca else True
 
     def address(self) -> tuple[str, int]:
         """Raises NotConnected where the port is not published now."""

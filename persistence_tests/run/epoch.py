@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from persistence_tests.errors import StackError
+from persistence_tests.errors import StackError, UsageError
+from persistence_tests.model.closure import versions
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.model.records import AbsenceProbed, FoundElsewhere, Phase, Record, StackReady
+from persistence_tests.model.records import AbsenceProbed, FoundElsewhere, Phase, Record, ScenarioBegan, StackReady
+from persistence_tests.paths.elsewhere import files_of
+from persistence_tests.paths.direct import DirectPath
 from persistence_tests.paths.http import HttpPath
-from persistence_tests.paths.volume import VolumePath
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.verification import Observations, Verification
@@ -24,16 +26,26 @@ if TYPE_CHECKING:
     from persistence_tests.scenario.scenario import Scenario, WriteRule
     from persistence_tests.stack.stack import Stack
 
+Content = tuple[int | None, str | None]
+
 LIVE_FILES = 200  # a rule, while an event is applied: more than any event here leaves time for
 LIVE_BYTES = 64 * 1024
+READY_WITHIN = 60.0  # seconds, where the scenario says nothing
 
 
 class Epoch:
     def __init__(
-        self, run: Run, scenario: Scenario, stack: Stack, paths: dict[str, ReadingPath], number: int
+        self,
+        run: Run,
+        scenario: Scenario,
+        began: ScenarioBegan,
+        stack: Stack,
+        paths: dict[str, ReadingPath],
+        number: int,
     ) -> None:
         self.stack = stack
         self.ledger = Ledger()
+        self.ledger.record(began)
         self._run = run
         self._scenario = scenario
         self._paths = paths
@@ -41,7 +53,9 @@ class Epoch:
         self._lock = threading.Lock()
         self._plan = WritePlan(scenario, run.identity, run.settings.seed, run.identities)
         self.journal = RunJournal(self.record)
-        self._verification = Verification(run.identity, paths.values(), self.ledger, self.record)
+        observed = {declared.name for declared in began.paths}
+        self._observed = {name: path for name, path in paths.items() if name in observed}
+        self._verification = Verification(run.identity, self._observed.values(), self.ledger, self.record)
 
     def record(self, record: Record) -> None:
         """Put a record into the history, then let the ledger know it."""
@@ -67,10 +81,11 @@ class Epoch:
         return ready
 
     def wait_ready(self) -> tuple[bool, str | None]:
+        """Whether it is ready, and why not."""
         ready = self._scenario.ready
-        probe = self._paths.get(ready.path) if ready.path else None
-        asking = (probe, ready.url) if isinstance(probe, HttpPath) and ready.url else None
-        return wait_ready(self.stack, asking, ready.within)
+        probe = self._paths.get(ready.path) if ready else None
+        asking = (probe, ready.url) if ready and isinstance(probe, HttpPath) else None
+        return wait_ready(self.stack, asking, ready.within if ready else READY_WITHIN)
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for; the names written."""
@@ -116,24 +131,42 @@ class Epoch:
         ]
         if not gone:
             return
-        looked_at = {path.volume for path in self._paths.values() if isinstance(path, VolumePath)}
-        for volume in sorted(self.stack.recorded_volumes() - looked_at):
-            view = VolumePath.scan(self.stack, volume)
-            digests = {
-                (observation.size, observation.sha256)
-                for observation in view.observations.values()
-                if observation.kind is NodeKind.FILE and (observation.size or 0) > 1
-            }
+        wanted = {name: self._wanted(name) for name in gone}
+        for volume in sorted(self.stack.recorded_volumes() - self._own_volumes()):
+            held = {(file.size, file.sha256) for file in files_of(self.stack, volume).values()}
             for name in gone:
-                if self.ledger.expected(name) & digests:
+                if wanted[name] & held:
                     self.record(FoundElsewhere(step, name, volume))
+
+    def versions(self, name: str) -> set[Content]:
+        """Size and digest of every version that the name ever had by right."""
+        entry = self.ledger.name(name)
+        known = entry.acknowledged | entry.undone | versions(self.ledger.states(name))
+        return {(version.size, version.sha256) for version in known}
+
+    def _wanted(self, name: str) -> set[Content]:
+        """What must be there, where it is long enough that no other file holds it by chance."""
+        return {
+            (version.size, version.sha256)
+            for version in versions(self.ledger.states(name))
+            if version.size > 1
+        }
+
+    def _own_volumes(self) -> set[str]:
+        """The volumes that a path reads: what is gone from one of them is not elsewhere."""
+        keys = [path.declared.detail.get("volume") for path in self._paths.values()]
+        return {self.stack.volume(key) for key in keys if key}
 
     def _writer(self, rule: WriteRule) -> WritingPath:
         path = self._paths[rule.through]
-        return path.writer(rule.request, rule.multipart) if isinstance(path, HttpPath) else path
+        if isinstance(path, HttpPath):
+            return path.writer(rule.request or "", rule.multipart)
+        if isinstance(path, DirectPath):
+            return path
+        raise UsageError(f"the path {rule.through} cannot be written through")
 
     def _probe_absence(self) -> None:
-        for name, path in self._paths.items():
+        for name, path in self._observed.items():
             if isinstance(path, HttpPath):
                 directory = self._scenario.rules[0].into[0]
                 shows, detail = path.probe_absence(f"{directory}/never-written-{self._run.identity}.bin")

@@ -121,10 +121,9 @@ class EventStep:
 
     def _intact(self, names: Iterable[str], seen: dict[str, Observations]) -> bool:
         """Whether the bytes of at least one of the names are there."""
-        ledger = self._epoch.ledger
         return any(
             (there := self._epoch.stored(seen, name)) is not None
-            and (there.size, there.sha256) in ledger.written(name)
+            and (there.size, there.sha256) in self._epoch.versions(name)
             for name in names
         )
 

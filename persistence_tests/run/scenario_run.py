@@ -23,7 +23,7 @@ from persistence_tests.model.records import (
     StepEnded,
     StepFaulted,
 )
-from persistence_tests.paths import open_path
+from persistence_tests.paths import PATHS
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
 from persistence_tests.run.settings import Keep
@@ -84,7 +84,9 @@ class ScenarioRun:
         problems = check_against(scenario, stack.prepared.original)
         if problems:
             raise ScenarioError(problems)
-        self._paths = {name: open_path(name, kind, config, stack) for name, (kind, config) in scenario.paths.items()}  # fmt: skip
+        self._paths = {
+            name: PATHS[kind].open(name, config, stack) for name, (kind, config) in scenario.paths.items()
+        }
         return stack
 
     def open(self) -> StepJudgement:
@@ -156,7 +158,7 @@ class ScenarioRun:
         self._epochs += 1
         if self._epochs > 1:
             self._stack.reset()
-        epoch = Epoch(self._run, self.scenario, self._stack, self._paths, self._epochs)
+        epoch = Epoch(self._run, self.scenario, self._began(), self._stack, self._paths, self._epochs)
         self._epoch = epoch if epoch.bring_up() else None
         self._never_ready = self._epoch is None
         return self._epoch
@@ -176,7 +178,11 @@ class ScenarioRun:
             name=scenario.name,
             source=str(scenario.source),
             sha256=scenario.sha256,
-            paths=tuple(path.declared for path in self._paths.values()),
+            paths=tuple(
+                path.declared
+                for name, path in self._paths.items()
+                if name in (self._run.settings.paths or self._paths)
+            ),
             rules=tuple(
                 RuleDeclared(rule.index, rule.through, rule.acknowledgement, rule.title)
                 for rule in scenario.rules

@@ -17,9 +17,13 @@ class Keep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`report_dir` holds one directory a run; `engine` is a Docker URL, None for the current context's."""
+    """`report_dir` holds one directory a run; `engine` is a Docker URL, None for the current context's.
+
+    `paths` are the paths to verify, empty for all; what is written does not change with it.
+    """
 
     report_dir: Path
     seed: int
     engine: str | None = None
     keep: Keep = Keep.NEVER
+    paths: frozenset[str] = frozenset()

@@ -105,7 +105,7 @@ class Verification:
             seen = observations.get(name)
             if seen is None:
                 continue
-            if self._ledger.unresolved(name) and seen.kind is NodeKind.FILE and seen.spans is None:
+            if len(self._ledger.states(name)) > 1 and seen.kind is NodeKind.FILE and seen.spans is None:
                 # Only who wrote the bytes tells an allowed part of an unanswered write from damage.
                 seen = observations[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
             if not self._ledger.allows(name, seen, stored):
@@ -128,7 +128,8 @@ class Verification:
         baseline = self._baseline.get(path.declared.name)
         if baseline is None:
             return []
-        return [name for name in observations if name not in baseline and not self._ledger.knows(name)]
+        known = baseline.union(self._ledger.names())
+        return [name for name in observations if name not in known]
 
     def _attribute(self, path: ReadingPath, name: str, seen: Observation, limit: int) -> Observation:
         content = path.read(name, limit)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from persistence_tests.model.names import name_generator
+from persistence_tests.model.names import SUFFIXES, names_for
 from persistence_tests.model.operation import Operation, OperationKind
 from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import Journal, PendingWrite, WritingPath
@@ -49,23 +49,15 @@ class WritePlan:
         self, rule: WriteRule, step: str, count: int, largest: int | None
     ) -> Iterator[PendingWrite]:
         sizes = [size for size in rule.sizes if largest is None or size <= largest] or [min(rule.sizes)]
-        # Kinds turn faster than sizes: every kind meets every size when their numbers share no factor,
-        # and a rule with fewer files than combinations still sees each of both.
-        kinds = itertools.cycle(rule.kinds)
         directories = itertools.cycle(rule.into)
         for position in range(count):
-            kind = next(kinds)
-            identity = next(self._identities)
-            name = name_generator(
-                seed=self._seed,
-                identity=identity,
-                directory=next(directories),
-                kind=kind,
-                style=rule.names,
-                stem=step,
-            )
+            kind = rule.kinds[position % len(rule.kinds)]
             size = max(sizes[(position // len(rule.kinds)) % len(sizes)], Payload.minimum(kind))
+            identity = next(self._identities)
             payload = Payload.make(self._run, identity, kind, size)
+            (name,) = names_for(
+                self._seed, 1, next(directories), SUFFIXES[kind], rule.names, unique=f"{step}-{identity}"
+            )
             yield PendingWrite(
                 Operation(
                     identity=identity,

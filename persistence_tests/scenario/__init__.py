@@ -14,6 +14,7 @@ from persistence_tests.scenario.scenario import (
     WriteRule,
 )
 from persistence_tests.scenario.schema import json_schema
+from persistence_tests.scenario.validation import resolve_stack
 
 __all__ = [
     "Expectation",
@@ -27,4 +28,5 @@ __all__ = [
     "json_schema",
     "load",
     "refused_by_compose",
+    "resolve_stack",
 ]

@@ -202,6 +202,24 @@ class Stack:
                 remedy="run `persistence clean`",
             )
 
+    def reset(self) -> None:
+        """Back to before the first `start`: containers, volumes and networks go, images stay, binds begin anew.
+
+        Raises StackError with all that would not go.
+        """
+        self.record_volumes()
+        failures = remove_labelled(self.engine, self._own, self._recorded, images=False)
+        if failures:
+            raise StackError(
+                "the stack could not be taken down between two steps:\n"
+                + "\n".join(f"  | {failure}" for failure in failures),
+                where=self.project,
+                remedy="run `persistence clean`",
+            )
+        self._recorded.clear()
+        workspace.empty(self.workspace, self.engine, self.identity.labels)
+        _copy(self.spec, self.identity, self._plan, self._original)
+
     # What there is
 
     def services(self) -> tuple[str, ...]:
@@ -317,8 +335,9 @@ class Stack:
         """Why the stack is not ready: services without container, not running, not healthy. One-shot services
         (no restart policy, ended with 0) are ready."""
         reasons = []
+        found = self.containers()
         for service in (*self.services(), CONTROL_SERVICE):
-            containers = self.containers(service)
+            containers = [c for c in found if service_of(c) == service]
             wanted = _scale(self.config["services"][service])
             if len(containers) < wanted:
                 reasons.append(f"{service}: {len(containers)} of {wanted} containers are there")
@@ -507,7 +526,7 @@ def _copy(
     for bind in plan.binds:
         if bind.replaced and bind.inside is not None:
             (target / bind.inside).mkdir(parents=True, exist_ok=True)
-    (Path(identity.workspace) / "files").mkdir()
+    (Path(identity.workspace) / "files").mkdir(exist_ok=True)
     for source, copied in plan.files.items():
         shutil.copy(source, copied)
     return [

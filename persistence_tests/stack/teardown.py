@@ -19,10 +19,12 @@ BUSY_STATUS = (403, 409, 500)
 Listed = list[dict[str, Any]]
 
 
-def remove_labelled(engine: Engine, labels: list[str], recorded_volumes: Iterable[str] = ()) -> list[str]:
+def remove_labelled(
+    engine: Engine, labels: list[str], recorded_volumes: Iterable[str] = (), *, images: bool = True
+) -> list[str]:
     """Remove everything that has all of `labels` ("key=value", the run's), and the anonymous volumes of its containers.
 
-    Idempotent. Returns what could not be removed, in words.
+    Idempotent; `images` false leaves the images. Returns what could not be removed, in words.
     """
     api = engine.client.api
     filters = {"label": labels}
@@ -42,6 +44,8 @@ def remove_labelled(engine: Engine, labels: list[str], recorded_volumes: Iterabl
         {entry["Name"] for entry in labelled} | {v for v in volumes if _is_abandoned(engine, v)}
     ):
         failures += _removed(f"volume {name}", partial(api.remove_volume, name))
+    if not images:
+        return failures
     for entry in _listed(failures, "images", lambda: api.images(filters=filters)):
         failures += _removed(f"image {entry['Id'][:19]}", partial(api.remove_image, entry["Id"], force=True))
     return failures

@@ -142,8 +142,12 @@ def copy_project(
 
 def remove(directory: Path, engine: Engine | None, labels: dict[str, str]) -> None:
     """Remove a workspace; files of other users, which containers left, by a container where need be."""
-    if read_marker(directory) is None:
-        return
+    if read_marker(directory) is not None:
+        empty(directory, engine, labels)
+
+
+def empty(directory: Path, engine: Engine | None, labels: dict[str, str]) -> None:
+    """Remove a directory of a workspace with all that is in it; StackError where it stays."""
     shutil.rmtree(directory, ignore_errors=True)
     if directory.exists() and engine is not None:
         from persistence_tests.stack.helper import helper, run_to_end
