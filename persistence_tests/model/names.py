@@ -64,8 +64,8 @@ def names_for(
     """`count` different names, POSIX paths relative to the store's root, a function of the arguments.
 
     `directory` is where they lie ("" for the root), `suffix` their ending (".png"). `unique` keeps the names
-    of one step or rule apart from those of another (letters, digits, ".", "_", "-"; at most 64); by default it
-    comes from the seed. Hostile names go through `traits` in turn, in an order of the seed; those of trait
+    of one step or rule apart from those of another (letters, digits, ".", "_", "-"; at most 64); by default
+    it comes from the seed. Hostile names go through `traits` in turn, in an order of the seed; those of trait
     `nested` lie in further directories below `directory`. Raises ValueError where the arguments make no name.
     """
     if "/" in suffix or "\0" in suffix or len(suffix.encode()) > _LONGEST_UNIQUE:

@@ -5,7 +5,8 @@ A stamp is 48 printable ASCII characters, the same in every kind of payload:
     check (8)  "~p1~"  run tag, operation, kind, size, offset (36)        base 64
 
 `check` is 48 bits of a digest of the fields, so random bytes never count as a stamp. It stands first so that
-the payloads of one run differ from their first byte on. `offset` is the stamp's own place in its payload.
+the payloads of one run differ from their first byte on, and masks the fields, so that two stamps have no more
+than the mark in common. `offset` is the stamp's own place in its payload.
 The rest of a block is taken from a pool of random bytes of the run, at places that the same digest chooses:
 copying is several times as fast as generating, and every block is a function of its stamp alone.
 No zero byte occurs in a block, so zeros that are found were written by nobody.
@@ -28,6 +29,7 @@ LARGEST = 2**48 - 1
 _MARK = b"~p1~"
 _MARK_AT = 8
 _FIELDS_AT = _MARK_AT + len(_MARK)
+_FIELDS_SIZE = 27
 _PIECE = (BLOCK - STAMP_LENGTH) // 2
 _POOL_BITS = 20
 _POOL_MASK = 2**_POOL_BITS - 1
@@ -71,21 +73,21 @@ class Blocks:
     __slots__ = ("_pool", "_prefix", "_text")
 
     def __init__(self, tag: bytes, operation: int, kind: PayloadKind, size: int) -> None:
-        fields = tag + operation.to_bytes(6) + bytes([_CODES[kind]]) + size.to_bytes(6)
-        self._prefix = b2a_base64(fields, newline=False)
+        self._prefix = tag + operation.to_bytes(6) + bytes([_CODES[kind]]) + size.to_bytes(6)
         self._text = kind is PayloadKind.TEXT
         self._pool = _pool(tag, self._text)
 
     def parts(self, offset: int) -> tuple[bytes, bytes, bytes]:
         """The 4096 bytes that begin with the stamp of `offset`, in three parts, before the ends of lines."""
-        fields = self._prefix + b2a_base64(offset.to_bytes(6), newline=False)
+        fields = self._prefix + offset.to_bytes(6)
         digest = blake2b(fields, digest_size=16).digest()
+        check = digest[:6]
         places = int.from_bytes(digest[6:])
         one = places & _POOL_MASK
         other = (places >> _POOL_BITS) & _POOL_MASK
         pool = self._pool
         return (
-            b2a_base64(digest[:6], newline=False) + _MARK + fields,
+            b2a_base64(check, newline=False) + _MARK + b2a_base64(_masked(fields, check), newline=False),
             pool[one : one + _PIECE],
             pool[other : other + _PIECE],
         )
@@ -105,14 +107,21 @@ def _with_lines(content: bytes) -> bytes:
     return bytes(lines)
 
 
+def _masked(fields: bytes, check: bytes) -> bytes:
+    mask = blake2b(check, digest_size=_FIELDS_SIZE).digest()
+    return (int.from_bytes(fields) ^ int.from_bytes(mask)).to_bytes(_FIELDS_SIZE)
+
+
 def _decode(text: bytes) -> Stamp | None:
-    fields = text[_FIELDS_AT:]
     try:
         check = a2b_base64(text[:_MARK_AT], strict_mode=True)
-        values = a2b_base64(fields, strict_mode=True)
+        masked = a2b_base64(text[_FIELDS_AT:], strict_mode=True)
     except Error:
         return None
-    if check != blake2b(fields, digest_size=16).digest()[:6] or values[14] not in _KINDS:
+    if (len(check), len(masked)) != (6, _FIELDS_SIZE):
+        return None
+    values = _masked(masked, check)
+    if check != blake2b(values, digest_size=16).digest()[:6] or values[14] not in _KINDS:
         return None
     return Stamp(
         run_tag=values[:8],
