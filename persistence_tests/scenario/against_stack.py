@@ -94,7 +94,11 @@ def _paths(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]
         if service is not None and service not in services:
             yield _no_service(document, (*at, "service"), service, resolved)
         elif service is not None and port is not None:
-            published = [entry.get("target") for entry in services[service].get("ports") or ()]
+            published = [
+                entry.get("target")
+                for entry in services[service].get("ports") or ()
+                if entry.get("protocol", "tcp") == "tcp"
+            ]
             if port not in published:
                 what = f"the service `{service}` does not publish its port {port}"
                 remedy = (

@@ -38,12 +38,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`data` consists of dict, list, str, int, float, bool and None; `places` has each value's location."""
+    """`data` consists of dict, list, str, int, float, bool and None; `places` has each value's location.
+
+    `unread` are the locations whose value could not be read: what stands in `data` there means nothing.
+    """
 
     file: str
     data: Any
     places: dict[Location, Place] = field(repr=False)
     lines: tuple[str, ...] = field(repr=False)
+    unread: frozenset[Location] = frozenset()
 
     def known(self, location: Location) -> Location:
         """The longest beginning of `location` that stands in the file."""
@@ -119,7 +123,7 @@ def read(file: str, content: bytes) -> tuple[Document | None, list[Problem]]:
         line, column = _mark(root)
         what = f"a scenario is a mapping of keys, this is {describe(data)}"
         return None, [Problem(what, file, line, column, "begin with `stack:` at the start of a line")]
-    return Document(file, data, reading.places, lines), reading.problems
+    return Document(file, data, reading.places, lines, frozenset(reading.unread)), reading.problems
 
 
 def describe(value: Any) -> str:
@@ -129,8 +133,10 @@ def describe(value: Any) -> str:
             return "empty"
         case bool():
             return "a truth value"
-        case int() | float():
-            return "a number"
+        case int():
+            return "a whole number"
+        case float():
+            return "a decimal number"
         case str():
             return "text"
         case list():
@@ -219,6 +225,7 @@ class _Reading:
         self.file = file
         self.problems: list[Problem] = []
         self.places: dict[Location, Place] = {}
+        self.unread: set[Location] = set()
 
     def value(self, node: Any, location: Location, key: tuple[int, int]) -> Any:
         from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
@@ -239,7 +246,8 @@ class _Reading:
         if isinstance(node, SequenceNode) and tag == f"{_TAG}seq":
             return [self.value(child, (*location, i), _mark(child)) for i, child in enumerate(node.value)]
         if isinstance(node, ScalarNode) and tag.startswith(_TAG):
-            return self._scalar(node, tag.removeprefix(_TAG))
+            return self._scalar(node, location, tag.removeprefix(_TAG))
+        self.unread.add(location)
         self._report(node, f"the tag `{tag.replace(_TAG, '!!')}` is not read here", "remove the tag")
         return None
 
@@ -250,21 +258,24 @@ class _Reading:
             if tag == f"{_TAG}merge":
                 self._report(name_node, "merge keys (`<<`) are not read here", "write the keys out")
             elif tag != f"{_TAG}str" or not isinstance(name, str):
-                shown = f"`{name}`" if isinstance(name, str) else "a list or a mapping"
+                shown = f"`{shorten(name)}`" if isinstance(name, str) else "a list or a mapping"
                 self._report(name_node, f"a key must be text, this is {shown}", "put the key in quotes")
             elif name in seen:
-                what = f"the key `{name}` stands here twice, first on line {seen[name]}"
+                what = f"the key `{shorten(name)}` stands here twice, first on line {seen[name]}"
                 self._report(name_node, what, "remove one of the two")
-            elif self._printable(name_node):
+            elif self._whole(name_node):
                 seen[name] = _mark(name_node)[0]
                 yield name, name_node, child
 
-    def _scalar(self, node: Any, kind: str) -> Any:
+    def _scalar(self, node: Any, location: Location, kind: str) -> Any:
         text: str = node.value
         try:
             match kind:
                 case "str" | "timestamp":
-                    return text if self._printable(node) else ""
+                    if self._whole(node):
+                        return text
+                    self.unread.add(location)
+                    return ""
                 case "null":
                     return None
                 case "bool":
@@ -277,6 +288,7 @@ class _Reading:
                         return number
         except ValueError:
             pass
+        self.unread.add(location)
         if kind == "float":
             self._report(node, f"`{shorten(text)}` is no finite number", "write a number")
             return 0.0
@@ -286,7 +298,7 @@ class _Reading:
         self._report(node, f"the tag `!!{kind}` is not read here", "remove the tag")
         return None
 
-    def _printable(self, node: Any) -> bool:
+    def _whole(self, node: Any) -> bool:
         """Whether the text can be written as UTF-8: an escape can make half of a surrogate pair."""
         if any("\ud800" <= character <= "\udfff" for character in node.value):
             self._report(node, "the text holds half of a surrogate pair", "write the character itself")
@@ -312,6 +324,9 @@ def _integer(text: str) -> int:
 
 
 def shorten(text: str, most: int = 60) -> str:
-    """`text` on one line, cut where it gets too long for a message."""
-    flat = " ".join(text.split())
+    """`text` on one line and without control characters, cut where it gets too long for a message."""
+    flat = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in " ".join(text.split())
+    )
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"

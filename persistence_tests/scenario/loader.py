@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from persistence_tests.errors import Problem, ScenarioError
 from persistence_tests.model.operation import Acknowledgement
 from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.scenario.discovery import name_of
-from persistence_tests.scenario.document import Document, Location, read
+from persistence_tests.scenario.document import Document, Location, read, shorten
 from persistence_tests.scenario.problems import dotted, listed, translate
 from persistence_tests.scenario.references import UP, step_names, within_file
 from persistence_tests.scenario.scenario import (
@@ -70,7 +71,7 @@ def _validate(document: Document, words: Vocabulary) -> tuple[BaseModel | None, 
     from pydantic import ValidationError
 
     problems: list[Problem] = []
-    silenced: set[Location] = set()
+    silenced: set[Location] = set(document.unread)
     for location, problem in _empty_values(document):
         silenced.add(location)
         problems.append(problem)
@@ -103,7 +104,9 @@ def _validate(document: Document, words: Vocabulary) -> tuple[BaseModel | None, 
 def _empty_values(document: Document) -> Iterator[tuple[Location, Problem]]:
     """Keys and entries without a value: nowhere but after an event's name is nothing a value."""
     for location in document.places:
-        if location and document.at(location) is None and not _is_event_name(location):
+        if location in document.unread or not location or _is_event_name(location):
+            continue
+        if document.at(location) is None:
             if isinstance(location[-1], int):
                 remedy = "write a value, or remove it"
                 problem = document.problem(location, "this entry of the list is empty", remedy)
@@ -158,17 +161,18 @@ def _unreadable(document: Document, directory: Path) -> Iterator[Problem]:
         if not isinstance(file, str) or not file:
             continue
         at: Location = ("stack", "compose") if place is None else ("stack", "compose", place)
-        remedy = f"the path is relative to the scenario file, to {directory}"
+        sought = shorten(os.path.normpath(directory / file), most=200)
+        remedy = f"it was looked for at {sought}: the path is relative to the scenario file"
         try:
             with (directory / file).open("rb"):
                 continue
         except FileNotFoundError:
-            yield document.problem(at, f"there is no Compose file `{file}`", remedy)
+            yield document.problem(at, f"there is no Compose file `{shorten(file)}`", remedy)
         except IsADirectoryError:
-            yield document.problem(at, f"`{file}` is a directory", "name the Compose file in it")
+            yield document.problem(at, f"`{shorten(file)}` is a directory", "name the Compose file in it")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            yield document.problem(at, f"the Compose file `{file}` cannot be read: {reason}", remedy)
+            yield document.problem(at, f"the Compose file `{shorten(file)}` cannot be read: {reason}", remedy)
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:

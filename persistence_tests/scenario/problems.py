@@ -29,6 +29,9 @@ _TYPES = {
 }
 
 
+_SHORTER = {"should": "must", "greater than or equal to": "at least", "less than or equal to": "at most"}
+
+
 def did_you_mean(word: str, words: Iterable[str], otherwise: str) -> str:
     """A remedy that names the nearest of `words`, or else all of them after the words of `otherwise`."""
     known = list(words)
@@ -44,7 +47,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
 
 def listed(words: Iterable[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
+    return ", ".join(f"`{shorten(word)}`" for word in words)
 
 
 def dotted(location: Location) -> str:
@@ -113,7 +116,9 @@ def _problem(document: Document, vocabulary: Vocabulary, location: Location, err
         what, _, remedy = str(context.get("error", error["msg"])).partition("; ")
         return document.problem(location, f"`{name}`: {what}", remedy or description)
     said = error["msg"].removeprefix("Input ").removeprefix("String ").removeprefix("Tuple ")
-    return document.problem(location, f"`{name}` {said.replace('should', 'must', 1)}", description)
+    for long, short in _SHORTER.items():
+        said = said.replace(long, short)
+    return document.problem(location, f"`{name}` {said}", description)
 
 
 def unknown_key(document: Document, vocabulary: Vocabulary, location: Location) -> Problem:
@@ -166,12 +171,14 @@ def _value(document: Document, location: Location) -> Any:
 
 
 def _description(vocabulary: Vocabulary, location: Location) -> str | None:
-    """What the nearest key is for."""
-    while location and not isinstance(location[-1], str):
+    """What the value is for, or the nearest one around it that says so."""
+    if keys := keys_at(vocabulary, location):
+        return f"its keys are {listed(keys)}"
+    while location:
+        if text := keys_at(vocabulary, location[:-1]).get(str(location[-1])):
+            return _phrase(text)
         location = location[:-1]
-    if not location:
-        return None
-    return _phrase(keys_at(vocabulary, location[:-1]).get(str(location[-1]), "")) or None
+    return None
 
 
 def _type_remedy(

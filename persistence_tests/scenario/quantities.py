@@ -49,6 +49,12 @@ def mode(value: Any) -> Any:
     return value.zfill(4)
 
 
+def url_path(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith("/"):
+        raise wrong("the path of a URL begins with a slash", "write it like `/health`")
+    return value
+
+
 def directory(value: Any) -> Any:
     """A directory below a path's root; "." is the root itself."""
     if not isinstance(value, str):
@@ -88,6 +94,8 @@ Mode = Annotated[
     BeforeValidator(mode),
     WithJsonSchema({"type": "string", "pattern": f"^{_MODE.pattern}$", "examples": ["0755"]}),
 ]
+
+UrlPath = Annotated[str, BeforeValidator(url_path), WithJsonSchema({"type": "string", "pattern": "^/"})]
 
 Directory = Annotated[str, BeforeValidator(directory), WithJsonSchema({"type": "string", "minLength": 1})]
 

@@ -28,14 +28,24 @@ def step_names(events: Iterable[str]) -> list[str]:
 
 
 def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str]) -> Iterator[Problem]:
-    """References from one part of the file to another. `document` may be wrong in every other way."""
+    """References that lead nowhere. `events` are the names of the events that the file lists.
+
+    The document may be wrong in every other way.
+    """
     declared = list(_mapping(document, "paths"))
     yield from _rules(document, vocabulary, declared)
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
     yield from _own_commands(document)
-    steps = step_names(event for event in events if event in vocabulary.events)
-    shown_by = [UP, *steps, *(name for name in declared if name in vocabulary.paths), *CLAIM_WORDS]
+    yield from _claims(document, vocabulary, declared, list(events))
+
+
+def _claims(
+    document: Document, vocabulary: Vocabulary, declared: list[str], events: list[str]
+) -> Iterator[Problem]:
+    if not declared or not events or {*declared} - {*vocabulary.paths} or {*events} - {*vocabulary.events}:
+        return  # what a claim means may be what is misspelt or missing there
+    shown_by = [UP, *step_names(events), *declared, *CLAIM_WORDS]
     for text, shown in _mapping(document, "claims").items():
         if isinstance(shown, str) and shown and shown not in shown_by:
             what = f"nothing in this scenario is called `{shorten(shown)}`"
@@ -106,8 +116,8 @@ def _own_commands(document: Document) -> Iterator[Problem]:
     for location in found:
         what = "the stack's own commands may not run: nothing says that they keep to the run's project"
         remedy = (
-            "add `commands: follow-project` to `stack` if they use the COMPOSE_PROJECT_NAME, COMPOSE_FILE and "
-            "DOCKER_HOST that they are given, and no fixed names"
+            "add `commands: follow-project` to `stack` if they use the COMPOSE_PROJECT_NAME, COMPOSE_FILE "
+            "and DOCKER_HOST that they are given, and no fixed names"
         )
         yield document.problem(location, what, remedy)
 

@@ -31,7 +31,7 @@ def request_problem(
         return
     if "request" not in rule:
         what = f"writing through `{rule['through']}` needs a `request`"
-        yield document.problem(rule_at, what, f"add `request`: {_EXAMPLE}", key=True)
+        yield document.problem(rule_at, what, f"add `request`, and {_EXAMPLE}", key=True)
         return
     if not isinstance(request, str):
         return
@@ -39,8 +39,10 @@ def request_problem(
     method, _, url = request.partition(" ")
     if method not in METHODS:
         yield document.problem(at, f"`{shorten(request)}` does not begin with a method that writes", _EXAMPLE)
-    elif not url.startswith("/") or url != url.strip() or " " in url:
+        return
+    if not url.startswith("/") or url != url.strip() or " " in url:
         yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _EXAMPLE)
+        return
     fields = placeholders(url)
     unknown = fields.difference(FIELDS)
     for field in sorted(unknown):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -10,7 +11,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.paths.duration import Duration
-from persistence_tests.scenario.quantities import ByteCount, Directory, Mode, OneOrMany, wrong
+from persistence_tests.scenario.document import shorten
+from persistence_tests.scenario.quantities import ByteCount, Directory, Mode, OneOrMany, UrlPath, wrong
 from persistence_tests.scenario.vocabulary import Vocabulary
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -32,7 +34,7 @@ def _isolation(value: Any) -> Any:
 def _unlike(values: tuple[Value, ...]) -> tuple[Value, ...]:
     for place, value in enumerate(values):
         if value in values[:place]:
-            raise wrong(f"`{value}` is listed twice", "remove one of the two")
+            raise wrong(f"`{shorten(str(value))}` is listed twice", "remove one of the two")
     return values
 
 
@@ -44,7 +46,7 @@ class ReadyPart(Part):
     """When the stack counts as ready, besides its own health checks."""
 
     path: Text = Field(description="The HTTP path whose server is asked.")
-    url: str = Field(description="The URL that must answer 2xx.", pattern="^/", examples=["/api/v1/health"])
+    url: UrlPath = Field(description="The URL that must answer 2xx.", examples=["/api/v1/health"])
     within: Duration = Field(default=60.0, description="How long the stack may take, after each event too.")
 
 
@@ -198,8 +200,8 @@ class _Plain(GenerateJsonSchema):
 
     def default_schema(self, schema: Any) -> JsonSchemaValue:
         json_schema = super().default_schema(schema)
-        if json_schema.get("default", ...) is None:
-            del json_schema["default"]
+        if isinstance(json_schema.get("default", ...), dict | NoneType):
+            del json_schema["default"]  # left out is what is meant
         return json_schema
 
 

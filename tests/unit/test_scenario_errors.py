@@ -1,0 +1,167 @@
+"""Every error a scenario file can hold, as the user reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from tests.unit.scenario_vocabulary import SOUND, complaints, written
+
+NAME = "wrong.persistence.yaml"
+
+# What is put in the place of what, in a sound file.
+EDITS: dict[str, list[tuple[str, str]]] = {
+    "unknown key": [("  compose: compose.yaml", "  compose: compose.yaml\n  profile: [backup]")],
+    "unknown key far from any": [("  compose: compose.yaml", "  compose: compose.yaml\n  zzz: 1")],
+    "unknown key at the top": [("events:", "evnets:")],
+    "key of a later part": [("claims:\n", "known: []\nclaims:\n")],
+    "misspelt required key": [("compose: compose.yaml", "compsoe: compose.yaml")],
+    "missing section": [("events:\n  - restart\n  - kill: { service: app, while: writing }\n", "")],
+    "missing key": [(", root: /data", "")],
+    "unknown kind of path": [("  direct: {", "  dirct: {"), ("through: direct", "through: dirct")],
+    "unknown event": [("- restart", "- restrat")],
+    "unknown event far from any": [("- restart", "- earthquake")],
+    "unknown event with options": [("- kill: {", "- kil: {")],
+    "unknown option": [("{ service: app, while", "{ serivce: app, while")],
+    "options beside the event": [("kill: { service: app, while: writing }", "kill:\n    service: app")],
+    "several events in one entry": [("- restart", "- { restart: {}, up: {} }")],
+    "event that is a number": [("- restart", "- 3")],
+    "empty event": [("- restart", "-")],
+    "no events": [("events:\n  - restart\n  - kill: { service: app, while: writing }", "events: []")],
+    "missing option": [("- restart", "- backup-restore: { backup: ./b }")],
+    "bare event that needs options": [("- restart", "- backup-restore")],
+    "own commands not allowed": [("- restart", "- backup-restore: { backup: ./b, restore: ./r }")],
+    "set-up not allowed": [("compose: compose.yaml", "compose: compose.yaml\n  setup: [./seed.sh]")],
+    "number for text": [("service: app, root", "service: 3, root")],
+    "text for a number": [("files: 4", 'files: "4"')],
+    "fraction for a whole number": [("files: 4", "files: 4.5")],
+    "text for a list": [("into: [uploads]", "into: uploads")],
+    "list for text": [("through: direct", "through: [direct]")],
+    "text for a mapping": [('{ directories: [admin, blog, uploads], mode: "0755" }', "admin")],
+    "none of two types": [("service: app, while", "service: 3, while")],
+    "value out of range": [("port: 8001", "port: 80010")],
+    "too few files": [("files: 4", "files: 0")],
+    "not one of the values": [("files: 4", "kinds: [bytes, pgn]")],
+    "not the only value": [("while: writing", "while: reading")],
+    "listed twice": [("[admin, blog], files", "[admin, admin], files")],
+    "empty list": [("into: [uploads]", "into: []")],
+    "empty text": [("through: direct", 'through: ""')],
+    "empty key": [("mode: ", 'ignore: , mode: ')],
+    "empty section": [("stack:", "promise:\nstack:")],
+    "empty entry": [("[admin, blog], files", "[admin, ~], files")],
+    "mode without quotes": [('mode: "0755"', "mode: 0755")],
+    "octal mode without quotes": [('mode: "0755"', "mode: 0o755")],
+    "mode that is none": [('mode: "0755"', 'mode: "rwx"')],
+    "duration that is none": [("url: /health", "url: /health, within: soon")],
+    "size that is none": [("files: 4", "sizes: [0, 4 kilo]")],
+    "size in parts of a byte": [("files: 4", "sizes: [0.3KiB]")],
+    "directory outside": [("[admin, blog], files", "[../admin, /blog], files")],
+    "machine isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: machine")],
+    "other isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: none")],
+    "unknown commands": [("compose: compose.yaml", "compose: compose.yaml\n  commands: all")],
+    "option of a path that contradicts": [("{ volume: media }", "{ volume: media, bind: ./media }")],
+    "rule through no path": [("through: direct", "through: direkt")],
+    "rule through a path that only reads": [("through: direct", "through: volume")],
+    "rule without request": [('request: "POST /files/{directory}", ', "")],
+    "request for a path without": [("files: 4", "request: PUT /x, multipart: f")],
+    "request without method": [("POST /files", "/files")],
+    "request without path": [("POST /files/{directory}", "POST files")],
+    "request with unknown field": [("{directory}", "{dir}")],
+    "request without file": [("multipart: file, ", "")],
+    "request without directory": [("POST /files/{directory}", "POST /files")],
+    "ready by an unknown path": [("ready: { path: api", "ready: { path: apy")],
+    "ready by a path without URL": [("ready: { path: api", "ready: { path: direct")],
+    "ready at no path of a URL": [("url: /health", "url: health")],
+    "promise for an unknown path": [("expect:", "promise: { acknowledged: { apo: http-2xx } }\nexpect:")],
+    "promise for a path that only reads": [("expect:", "promise: { atomic: { volume: true } }\nexpect:")],
+    "promise that no write keeps": [("expect:", "promise: { acknowledged: { api: exit-0 } }\nexpect:")],
+    "promise of no class": [("expect:", "promise: { classes: [power-lose] }\nexpect:")],
+    "claim shown by nothing": [("container: kill", "container: kil")],
+    "claim shown by something far from any": [("container: kill", "container: reboot-of-it")],
+    "claim that is a list": [("container: kill", "container: [kill]")],
+    "no Compose file": [("compose: compose.yaml", "compose: [compose.yaml, nowhere.yaml]")],
+    "Compose file that is a directory": [("compose: compose.yaml", "compose: ..")],
+    "duplicate key": [("claims:\n", "claims:\n  Force kill container: kill\n")],
+    "duplicate section": [("claims:\n", "events: [up]\nclaims:\n")],
+    "merge key": [("{ volume: media }", "{ <<: { volume: media }, volume: media }")],
+    "key that is a number": [("  Force kill container: kill", "  1: kill")],
+    "key that is a list": [("  Force kill container: kill", "  ? [a]\n  : kill")],
+    "tag": [("files: 4", "files: !!python/object:os.system 4")],
+    "not a number": [("files: 4", "files: .nan")],
+    "number without end": [("files: 4", f"files: {'9' * 5000}")],
+    "half a character": [("into: [uploads]", 'into: ["\\ud800"]')],
+    "tab": [("  compose:", "\tcompose:")],
+    "open bracket": [("into: [uploads]", "into: [uploads")],
+    "open quote": [('mode: "0755"', 'mode: "0755')],
+    "colon in a value": [("Force kill container: kill", "Force: kill: container")],
+    "undefined alias": [("files: 4", "files: *many")],
+    "two documents": [("claims:", "---\nclaims:")],
+    "endless alias": [("[admin, blog], files", "&a [*a], files")],
+}  # fmt: skip
+
+CONTENTS: dict[str, bytes] = {
+    "empty": b"",
+    "only comments": b"# nothing yet\n",
+    "a list": b"- restart\n",
+    "a text": b"restart\n",
+    "binary": b"\x7fELF\x02\x01\x01\x00\x00",
+    "latin 1": "stack:\n  compose: übung.yaml\n".encode("latin-1"),
+    "utf-16": "stack: {}\n".encode("utf-16"),
+    "control character": b"stack:\n  compose: a\x07b\n",
+    "too large": b"# " + b"x" * 300_000,
+    "nested brackets": b"stack: " + b"[" * 5000,
+    "nested levels": b"stack: " + b"[" * 30 + b"]" * 30,
+    "alias bomb": b"a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + b"".join(
+        b"%c: &%c [%s]\n" % (letter, letter, b", ".join([b"*%c" % (letter - 1)] * 10))
+        for letter in b"bcdefgh"
+    ),
+    "yaml version": b"%YAML 99999999999999999999.1\n---\na: 1\n",
+}
+
+
+@pytest.mark.parametrize("wrong", EDITS)
+def test_message(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
+    content = SOUND
+    for old, new in EDITS[wrong]:
+        assert old in content
+        content = content.replace(old, new, 1)
+    written(tmp_path, content, NAME)
+    monkeypatch.chdir(tmp_path)
+    assert complaints(NAME) == snapshot
+
+
+@pytest.mark.parametrize("wrong", CONTENTS)
+def test_message_about_content(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
+    written(tmp_path, CONTENTS[wrong], NAME)
+    monkeypatch.chdir(tmp_path)
+    assert complaints(NAME) == snapshot
+
+
+def test_message_about_a_file_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    assert "\n\n".join(map(complaints, ("nowhere.persistence.yaml", "directory"))) == snapshot
+
+
+def test_all_errors_at_once_in_the_order_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
+) -> None:
+    content = (
+        SOUND.replace("compose: compose.yaml", "compose: compos.yaml")
+        .replace("port: 8001", "port: none")
+        .replace("through: direct", "through: volume")
+        .replace('mode: "0755"', "mode: 0755")
+        .replace("- restart", "- restrat")
+    )
+    written(tmp_path, content, NAME)
+    monkeypatch.chdir(tmp_path)
+    assert complaints(NAME) == snapshot
