@@ -137,7 +137,7 @@ class DirectPath:
                 return list_by_exec(container, self._config.root), f"exec as {user}"
             except ToolsMissing as error:
                 return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({error})"
-        return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({container.name} does not run)"
+        return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({container.name} is {container.status})"
 
 
 def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:

@@ -121,6 +121,5 @@ class VolumePath:
 
     @contextmanager
     def _mounted(self, source: str | Path) -> Iterator[Container]:
-        labels = self._stack.identity.labels
-        with self._stack.engine.helper({_MOUNTED_AT: source}, labels=labels) as container:
+        with self._stack.helper({_MOUNTED_AT: source}) as container:
             yield container

@@ -25,7 +25,6 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.direct import DirectConfig, DirectPath
-from persistence_tests.paths.http import HttpConfig, HttpPath
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
 
@@ -72,6 +71,9 @@ class TinyStack:
 
     def bind(self, source: str) -> Path:
         return self.workspace / source
+
+    def helper(self, mounts: Any, **options: Any) -> Any:
+        return self.engine.helper(mounts, labels=self.identity.labels, **options)
 
     def containers(self, service: str | None = None) -> list[Any]:
         label = {"label": f"tiny={self.prefix}-{service}"}
@@ -136,7 +138,9 @@ class Journal:
             self.lines.append(("invoked", operation.identity))
         self.on_invoked(operation)
 
-    def completed(self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None) -> None:
+    def completed(
+        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+    ) -> None:
         with self._lock:
             self.lines.append((outcome.value, operation))
             self.outcomes[operation] = (outcome, detail)
@@ -230,3 +234,285 @@ def test_hostile_names_are_written_and_seen_alike_by_volume_and_direct(stack: Ti
     for name, content in contents.items():
         assert direct(stack).read(name, 5) == content[:5]
         assert volume(stack).read(name, 10**6) == content
+
+
+def prepared(stack: TinyStack, script: str, **options: Any) -> Any:
+    """A container of service api in which `script` ran as root in ROOT."""
+    container = stack.run("api", **with_volume(stack, **options))
+    code, output = container.exec_run(["sh", "-ec", f"cd {ROOT}\n{script}"], user="0")
+    assert code == 0, output
+    return container
+
+
+ODD_NODES = r"""
+mkdir -p empty/inner 'odd dir' closed; mkfifo pipe; mknod null c 1 3
+echo shared > first; ln first second; ln first 'odd dir/third'
+ln -s first link; ln -s nowhere dangling; ln -s empty linked-directory
+truncate -s 3M sparse; printf x > sticky; chmod 4751 sticky; chmod 000 closed; : > nothing; chmod 0 nothing
+chown 1234:567 sparse; chmod 1777 empty
+python=0; for n in 1 2 3 4 5 6 7 8 9; do head -c "$((n * 100003))" /dev/urandom > "noise $n"; done
+"""
+
+
+def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack) -> None:
+    prepared(stack, ODD_NODES)
+
+    by_exec, by_archive = direct(stack).observe([]), volume(stack).observe([])
+
+    assert by_archive.observations == by_exec.observations
+    assert by_archive.directories == by_exec.directories
+    seen = by_archive.observations
+    assert {seen["first"], seen["second"], seen["odd dir/third"]} == {seen["first"]}
+    assert written(seen["second"]) == file_of(b"shared\n")
+    assert (seen["sticky"].mode, seen["nothing"].mode, seen["nothing"].size) == ("4751", "0000", 0)
+    assert (seen["sparse"].size, seen["sparse"].owner) == (3 << 20, "1234:567")
+    assert [seen[name].kind for name in ("link", "dangling", "linked-directory")] == [NodeKind.SYMLINK] * 3
+    assert [seen[name].kind for name in ("pipe", "null")] == [NodeKind.OTHER] * 2
+    assert by_archive.directories["empty"] == Observation(NodeKind.DIRECTORY, mode="1777", owner="0:0")
+    assert set(by_archive.directories) == {"empty", "empty/inner", "odd dir", "closed"}
+
+
+def test_what_the_user_cannot_read_is_an_error_with_its_reason(stack: TinyStack) -> None:
+    script = "mkdir shut open; echo a > shut/inside; echo b > open/secret; echo c > open/plain\n"
+    prepared(stack, script + "chmod 700 shut; chmod 600 open/secret", user="1000:1000")
+
+    view = direct(stack).observe(["shut/inside", "open/secret", "open/plain", "open/none"])
+
+    assert view.observations["shut/inside"].kind is NodeKind.ERROR
+    assert "'shut'" in (view.observations["shut/inside"].error or "")
+    assert view.observations["open/secret"].kind is NodeKind.ERROR
+    assert "user" in (view.observations["open/secret"].error or "")
+    assert written(view.observations["open/plain"]) == file_of(b"c\n")
+    assert view.observations["open/none"] == ABSENT
+    assert view.method == "exec as 1000:1000"
+
+
+def test_a_root_that_is_gone_holds_no_names_and_one_that_is_closed_is_a_problem(stack: TinyStack) -> None:
+    container = stack.run("api", user="1000:1000")
+    assert direct(stack).observe(["a"]).observations == {"a": ABSENT}
+
+    container.exec_run(["sh", "-c", f"mkdir -p {ROOT}; chmod 700 {ROOT}"], user="0")
+    view = direct(stack).observe(["a"])
+
+    assert view.observations == {} and "Permission denied" in (view.problem or "")
+
+
+def test_without_tools_the_archive_api_is_used_and_said(stack: TinyStack) -> None:
+    container = prepared(stack, "echo kept > file; rm $(command -v find)")
+
+    view = direct(stack).observe(["file", "none"])
+
+    assert written(view.observations["file"]) == file_of(b"kept\n")
+    assert view.observations["none"] == ABSENT
+    assert "cannot see tmpfs, knows no user" in view.method and "find" in view.method
+    container.stop(timeout=0)
+    stopped = direct(stack).observe(["file"])
+    assert written(stopped.observations["file"]) == file_of(b"kept\n")
+    assert "is exited" in stopped.method
+
+
+def test_a_stopped_container_does_not_pass_for_an_empty_tmpfs(stack: TinyStack) -> None:
+    container = stack.run("api", tmpfs={"/data": ""})
+    container.exec_run(["sh", "-c", f"mkdir -p {ROOT}; echo a > {ROOT}/a"])
+    assert written(direct(stack).observe(["a"]).observations["a"]) == file_of(b"a\n")
+
+    container.stop(timeout=0)
+    view = direct(stack).observe(["a"])
+
+    assert view.observations == {} and "tmpfs" in (view.problem or "")
+
+
+def test_a_service_without_a_container_is_a_problem(stack: TinyStack) -> None:
+    assert "no container" in (direct(stack).observe(["a"]).problem or "")
+    journal = write(direct(stack), pending(1, "a", b"x"))
+    assert journal.outcome(1) is Outcome.FAIL and journal.lines == [("invoked", 1), ("fail", 1)]
+
+
+def test_replicas_that_differ_disagree(stack: TinyStack) -> None:
+    for number in (1, 2):
+        container = stack.run("api", number=number)
+        container.exec_run(["sh", "-c", f"mkdir -p {ROOT}; cd {ROOT}; echo same > same; echo {number} > own"])
+    container.exec_run(["sh", "-c", f"echo > {ROOT}/second"])
+
+    view = direct(stack).observe(["same", "own"])
+
+    assert written(view.observations["same"]) == file_of(b"same\n")
+    for name in ("own", "second"):
+        assert view.observations[name].kind is NodeKind.ERROR
+        assert (view.observations[name].error or "").startswith(f"replicas disagree: {stack.prefix}-api-1 ")
+
+
+def test_every_kind_of_operation(stack: TinyStack) -> None:
+    stack.run("api", **with_volume(stack))
+    big = hashlib.shake_128(b"big").digest(8 << 20)
+    fsync = Acknowledgement.FSYNC
+    journal = write(
+        direct(stack),
+        pending(1, "a/b", kind=OperationKind.MKDIR, acknowledgement=fsync),
+        pending(2, "a/b/new", big, acknowledgement=fsync),
+        pending(3, "over", b"old and longer"),
+        pending(4, "over", b"new", kind=OperationKind.OVERWRITE, acknowledgement=fsync),
+        pending(5, "over", b"+more", kind=OperationKind.APPEND, acknowledgement=fsync),
+        pending(6, "gone", b"x"),
+        pending(7, "gone", kind=OperationKind.DELETE, acknowledgement=fsync),
+        pending(8, "before", b"moved"),
+        pending(9, "before", kind=OperationKind.RENAME, target="a/after", acknowledgement=fsync),
+        pending(10, "empty", b""),
+    )
+
+    assert {identity for identity, (outcome, _) in journal.outcomes.items() if outcome is Outcome.OK} == set(
+        range(1, 11)
+    ), journal.outcomes
+    view = direct(stack).observe(["gone", "before"])
+    assert {name: written(seen) for name, seen in view.observations.items()} == {
+        "a/b/new": file_of(big),
+        "over": file_of(b"new+more"),
+        "a/after": file_of(b"moved"),
+        "empty": file_of(b""),
+        "gone": written(ABSENT),
+        "before": written(ABSENT),
+    }
+    assert set(view.directories) == {"a", "a/b"}
+
+
+def test_refusals_that_changed_nothing_fail_and_the_rest_is_unknown(stack: TinyStack) -> None:
+    prepared(
+        stack, "echo there > there; mkdir directory closed; chmod 777 .; chmod 555 closed", user="1000:1000"
+    )
+    journal = write(
+        direct(stack),
+        pending(1, "there", b"other" * 50_000),
+        pending(2, "no/parent", b"x"),
+        pending(3, "closed/x", b"x"),
+        pending(4, "x" * 256, b"x"),
+        pending(5, "none", b"x", kind=OperationKind.OVERWRITE),
+        pending(6, "none", b"x", kind=OperationKind.APPEND),
+        pending(7, "none", kind=OperationKind.DELETE),
+        pending(8, "none", kind=OperationKind.RENAME, target="there"),
+        pending(9, "there", kind=OperationKind.RENAME, target="directory"),
+        pending(10, "closed/d", kind=OperationKind.MKDIR),
+        pending(11, "fine", b"fine"),
+    )
+
+    assert {identity: outcome for identity, (outcome, _) in journal.outcomes.items()} == {
+        **dict.fromkeys(range(1, 8), Outcome.FAIL),
+        **dict.fromkeys(range(8, 11), Outcome.INFO),
+        11: Outcome.OK,
+    }, journal.outcomes
+    assert "File exists" in journal.outcomes[1][1]
+    seen = direct(stack).observe([]).observations
+    assert set(seen) == {"there", "fine"} and written(seen["there"]) == file_of(b"there\n")
+
+
+def test_a_full_disk_in_the_middle_of_the_content_is_unknown(stack: TinyStack) -> None:
+    stack.run("api", tmpfs={ROOT: "size=1m"})
+    journal = write(direct(stack), pending(1, "big", b"x" * (8 << 20)), pending(2, "empty", b""))
+
+    assert journal.outcome(1) is Outcome.INFO and "No space left" in journal.outcomes[1][1]
+    assert journal.outcome(2) is Outcome.OK
+    seen = direct(stack).observe([]).observations
+    assert seen["big"].size == 1 << 20 and seen["empty"].size == 0
+
+
+def test_a_kill_in_the_middle_leaves_one_unknown(stack: TinyStack) -> None:
+    container = stack.run("api", **with_volume(stack))
+    batch = [pending(number, f"f{number}", b"y" * 200_000) for number in range(1, 6)]
+    batch[2] = pending(3, "f3", b"z" * 200_000, before_last=lambda: container.kill())
+
+    journal = write(direct(stack), *batch)
+
+    assert [journal.outcome(number) for number in range(1, 6)] == [
+        Outcome.OK, Outcome.OK, Outcome.INFO, Outcome.FAIL, Outcome.FAIL,
+    ]  # fmt: skip
+    assert [line for line in journal.lines if line[0] == "invoked"] == [("invoked", n) for n in range(1, 6)]
+    seen = volume(stack).observe([f"f{number}" for number in range(1, 6)]).observations
+    assert written(seen["f1"]) == written(seen["f2"]) == file_of(b"y" * 200_000)
+    assert seen["f3"].kind is NodeKind.FILE and (seen["f3"].size or 0) < 200_000
+    assert seen["f4"] == seen["f5"] == ABSENT
+
+
+def test_the_program_dies_with_its_operation_unknown_and_the_next_one_gets_another(stack: TinyStack) -> None:
+    container = stack.run("api", **with_volume(stack))
+
+    def kill_the_program() -> None:
+        container.exec_run(
+            [
+                "sh",
+                "-c",
+                "for p in /proc/[0-9]*; do case $(cat $p/comm) in head) kill -9 ${p#/proc/};; esac; done",
+            ]
+        )
+
+    journal = write(
+        direct(stack), pending(1, "a", b"a" * 300_000, before_last=kill_the_program), pending(2, "b", b"b")
+    )
+
+    assert [journal.outcome(1), journal.outcome(2)] == [Outcome.INFO, Outcome.OK], journal.outcomes
+
+
+def test_stop_ends_the_batch(stack: TinyStack) -> None:
+    stack.run("api", **with_volume(stack))
+    journal, stop = Journal(), threading.Event()
+    journal.on_invoked = lambda operation: stop.set() if operation.identity == 3 else None
+
+    direct(stack).write([pending(number, f"f{number}", b"x") for number in range(1, 10)], journal, stop)
+
+    assert journal.lines == [(what, n) for n in (1, 2, 3) for what in ("invoked", "ok")]
+
+
+def test_a_paused_container_is_given_up_after_stop(stack: TinyStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persistence_tests.paths.shell_writer._AFTER_STOP", 0.2)
+    container = stack.run("api", **with_volume(stack))
+    stop, journal = threading.Event(), Journal()
+
+    def pause() -> None:
+        container.pause()
+        stop.set()
+
+    direct(stack).write([pending(1, "a", b"a" * 100_000, before_last=pause)], journal, stop)
+    assert journal.outcome(1) is Outcome.INFO and "no answer" in journal.outcomes[1][1]
+    assert "is paused" in direct(stack).observe(["a"]).method
+    container.unpause()
+
+
+def test_volume_under_a_directory_and_without_one(stack: TinyStack) -> None:
+    prepared(stack, "mkdir -p 'one dir/two'; echo x > 'one dir/two/f'; echo y > top; ln -s 'one dir' link")
+
+    assert set(volume(stack, under="one dir").observe([]).observations) == {"two/f"}
+    assert set(volume(stack, under="link/two/").observe([]).observations) == {"f"}
+    assert volume(stack, under="none").observe(["f"]).observations == {"f": ABSENT}
+    assert "ot a directory" in (volume(stack, under="top").observe(["f"]).problem or "")
+    asked = volume(stack).observe(["one dir", "link", "nothing"])
+    assert asked.observations["one dir"] == asked.directories["one dir"]
+    assert asked.observations["nothing"] == ABSENT
+
+
+def test_a_volume_that_is_gone_holds_no_names_and_is_not_made_by_looking(stack: TinyStack) -> None:
+    path = volume(stack, volume="other")
+    view = path.observe(["a"])
+
+    assert view.observations == {"a": ABSENT} and "not there" in view.method
+    assert path.read("a", 10) == b""
+    names = [found.name for found in stack.engine.client.volumes.list()]
+    assert stack.volume("other") not in names
+
+
+def test_volume_of_a_bind_mount(stack: TinyStack) -> None:
+    (stack.workspace / "media").mkdir()
+    (stack.workspace / "media" / "f").write_bytes(b"bound")
+    path = VolumePath("volume", VolumeConfig(bind="media"), stack)  # type: ignore[arg-type]
+
+    assert written(path.observe(["f"]).observations["f"]) == file_of(b"bound")
+    assert path.read("f", 3) == b"bou"
+    gone = VolumePath("volume", VolumeConfig(bind="none"), stack)  # type: ignore[arg-type]
+    assert gone.observe(["f"]).observations == {"f": ABSENT}
+
+
+def test_no_helper_stays_behind(stack: TinyStack) -> None:
+    volume(stack).observe(["a"])
+    volume(stack).read("a", 1)
+
+    left = stack.engine.client.containers.list(
+        all=True, filters={"label": f"persistence-tests.run={stack.prefix}"}
+    )
+    assert left == []

@@ -1,0 +1,348 @@
+"""The pure parts of paths: durations, archives, listings, frames, and the table."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import string
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from persistence_tests.errors import UsageError
+from persistence_tests.model.observation import ABSENT, NodeKind
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    PayloadKind,
+    PayloadSpec,
+)
+from persistence_tests.paths import PATHS, kind
+from persistence_tests.paths.archive import BrokenArchive, read_member, read_tree
+from persistence_tests.paths.direct import DirectConfig
+from persistence_tests.paths.duration import Duration, seconds
+from persistence_tests.paths.frames import escaped, header, refused
+from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
+from persistence_tests.paths.volume import VolumeConfig
+
+part = st.binary(min_size=1, max_size=40).map(
+    lambda raw: raw.replace(b"/", b"-").replace(b"\0", b"_").decode(errors="surrogateescape")
+)
+names = st.lists(part.filter(lambda name: name not in (".", "..")), min_size=1, max_size=4).map("/".join)
+files = st.dictionaries(names, st.binary(max_size=2000), max_size=8).map(
+    lambda found: {n: c for n, c in found.items() if not any(o.startswith(f"{n}/") for o in found)}
+)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# The table
+
+
+def test_the_table_is_read_without_importing_what_it_names() -> None:
+    script = (
+        "import sys; from persistence_tests.paths import PATHS, kind; assert kind('api') is PATHS['api']; "
+        "heavy = {'docker', 'requests', 'pydantic', 'http.client'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_kind_has_a_documented_configuration() -> None:
+    assert list(PATHS) == ["volume", "direct", "api", "proxy"]
+    for found in PATHS.values():
+        assert issubclass(found.config, BaseModel)
+        assert found.config.model_config["extra"] == "forbid"
+        schema = found.config.model_json_schema()
+        assert schema["description"] and schema["additionalProperties"] is False
+        assert all(field.get("description") for field in schema["properties"].values()), schema
+
+
+def test_an_unknown_kind_names_the_known_ones() -> None:
+    with pytest.raises(UsageError) as raised:
+        kind("ftp")
+    assert "volume, direct, api, proxy" in (raised.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"volume": "a", "bind": "b"},
+        {"volume": "a", "under": "/b"},
+        {"volume": "a", "under": "b/../.."},
+        {"x": 1},
+    ],
+)
+def test_wrong_volume_configurations_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        VolumeConfig(**wrong)
+
+
+def test_under_is_made_plain() -> None:
+    assert VolumeConfig(volume="a", under="./b//c/").under == "b/c"
+    assert VolumeConfig(volume="a", under="./").under is None
+    assert DirectConfig(service="a", root="/srv/files/").root == "/srv/files"
+    with pytest.raises(ValidationError):
+        DirectConfig(service="a", root="files")
+
+
+# Durations
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("5s", 5.0),
+        ("250ms", 0.25),
+        ("2m", 120.0),
+        ("1h", 3600.0),
+        ("1.5 s", 1.5),
+        (" 60s ", 60.0),
+        (3, 3.0),
+        (0.5, 0.5),
+    ],
+)
+def test_durations(written: object, expected: float) -> None:
+    assert seconds(written) == expected
+
+
+@pytest.mark.parametrize(
+    "written", ["", "5", "s", "-1s", "5 seconds", "1m30s", -1, True, None, float("inf"), float("nan"), []]
+)
+def test_what_is_no_duration_is_refused_with_an_example(written: object) -> None:
+    with pytest.raises(ValueError, match="250ms, 5s or 2m"):
+        seconds(written)
+
+
+def test_a_duration_in_a_model() -> None:
+    class Model(BaseModel):
+        within: Duration = 1.0
+
+    assert Model(within="2m").within == 120.0  # type: ignore[arg-type]
+    assert "anyOf" in Model.model_json_schema()["properties"]["within"]
+    with pytest.raises(ValidationError, match="not a duration"):
+        Model(within="soon")  # type: ignore[arg-type]
+
+
+# Archives
+
+
+def archive_of(contents: dict[str, bytes], tar_format: int = tarfile.PAX_FORMAT) -> bytes:
+    """An archive as the engine makes one of "directory/."."""
+    raw = io.BytesIO()
+    with tarfile.open(
+        fileobj=raw, mode="w", format=tar_format, encoding="utf-8", errors="surrogateescape"
+    ) as archive:
+        root = tarfile.TarInfo("./")
+        root.type = tarfile.DIRTYPE
+        archive.addfile(root)
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size, member.mode, member.uid, member.gid = len(content), 0o100640, 12, 34
+            archive.addfile(member, io.BytesIO(content))
+    return raw.getvalue()
+
+
+def cut(data: bytes, sizes: list[int]) -> list[bytes]:
+    """`data` in pieces of `sizes`, over and over."""
+    pieces, at, turn = [], 0, 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        pieces.append(data[at : at + size])
+        at, turn = at + size, turn + 1
+    return pieces
+
+
+@given(
+    files,
+    st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
+    st.lists(st.integers(1, 3000), min_size=1, max_size=5),
+)
+def test_an_archive_reads_as_what_it_was_made_of(
+    contents: dict[str, bytes], tar_format: int, sizes: list[int]
+) -> None:
+    tree = read_tree(cut(archive_of(contents, tar_format), sizes))
+
+    assert {name: (seen.size, seen.sha256) for name, seen in tree.files.items()} == {
+        name: (len(content), sha256(content)) for name, content in contents.items()
+    }
+    assert all(
+        (seen.kind, seen.mode, seen.owner) == (NodeKind.FILE, "0640", "12:34") for seen in tree.files.values()
+    )
+    assert tree.observations(["never/there"])["never/there"] == ABSENT
+
+
+@given(files, st.data())
+def test_an_archive_that_ends_early_is_never_taken_for_a_whole_one(
+    contents: dict[str, bytes], data: st.DataObject
+) -> None:
+    whole = archive_of(contents)
+    # The engine's own archives end with two empty blocks; tarfile fills up to 20 blocks.
+    end = len(whole.rstrip(b"\0")) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+    length = data.draw(st.integers(0, end + tarfile.BLOCKSIZE - 1 if contents else tarfile.BLOCKSIZE))
+    with pytest.raises(BrokenArchive):
+        tree = read_tree([whole[:length]])
+        missing = set(contents) - set(tree.files)
+        assert missing, "a cut in the padding of the last file"
+        raise AssertionError(f"{missing} are taken for absent")
+
+
+def test_links_directories_and_other_nodes_of_an_archive() -> None:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        for name, kind_of, linked in (
+            (".", tarfile.DIRTYPE, ""), ("./d/", tarfile.DIRTYPE, ""), ("./d/f", tarfile.REGTYPE, ""),
+            ("./hard", tarfile.LNKTYPE, "./d/f"), ("./soft", tarfile.SYMTYPE, "d/f"), ("./pipe", tarfile.FIFOTYPE, ""),
+        ):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.mode = kind_of, linked, 0o4755
+            archive.addfile(member)
+    tree = read_tree([raw.getvalue()])
+
+    assert set(tree.directories) == {"d"} and set(tree.files) == {"d/f", "hard", "soft", "pipe"}
+    assert tree.files["hard"] == tree.files["d/f"]
+    assert [tree.files[name].kind for name in ("soft", "pipe")] == [NodeKind.SYMLINK, NodeKind.OTHER]
+    assert tree.files["soft"].sha256 is None and tree.files["d/f"].mode == "4755"
+    assert tree.observations(["d"])["d"].kind is NodeKind.DIRECTORY
+
+
+def test_one_file_of_an_archive() -> None:
+    raw = archive_of({"a/b": b"content"})
+    assert read_member([raw], "a/b", 4) == b"cont"
+    assert read_member([raw], "a/b", 100) == b"content"
+    assert read_member([raw], "none", 4) == b"" == read_member([raw[:700]], "none", 4)
+
+
+def test_memory_does_not_grow_with_the_content() -> None:
+    import tracemalloc
+
+    size, chunk = 64 << 20, bytes(1 << 20)
+    member = tarfile.TarInfo("./big")
+    member.size = size
+
+    def stream() -> object:
+        yield member.tobuf()
+        for _ in range(size // len(chunk)):
+            yield chunk
+        yield bytes(1024)
+
+    tracemalloc.start()
+    tree = read_tree(stream())  # type: ignore[arg-type]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert tree.files["big"].size == size and peak < 16 << 20, peak
+
+
+# Listings
+
+
+def listed(root: Path) -> tuple[bytes, bytes]:
+    done = subprocess.run(
+        ["sh", "-c", SCRIPT, "sh", str(root)], input=b"go\n", capture_output=True, check=False
+    )
+    return done.stdout, done.stderr
+
+
+@settings(max_examples=25, deadline=None)
+@given(contents=files)
+def test_a_listing_reads_as_what_was_written(contents: dict[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        for name, content in contents.items():
+            Path(root, name).parent.mkdir(parents=True, exist_ok=True)
+            Path(root, name).write_bytes(content)
+        listing = parse_listing(*listed(Path(root)))
+
+    assert {name: (seen.size, seen.sha256) for name, seen in listing.files.items()} == {
+        name: (len(content), sha256(content)) for name, content in contents.items()
+    }
+    above = {name.rsplit("/", depth)[0] for name in contents for depth in range(1, name.count("/") + 1)}
+    assert set(listing.directories) == above
+
+
+def test_a_listing_that_is_not_whole_or_contradicts_itself_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    output, _ = listed(tmp_path)
+    assert parse_listing(output, b"").files["f"].sha256 == sha256(b"x")
+    for length in range(len(output)):
+        with pytest.raises((BrokenListing, ToolsMissing)):
+            parse_listing(output[:length], b"")
+    line = f"{sha256(b'x')}  ./f\n".encode()
+    assert line in output
+    for wrong in (
+        output.replace(line, line + line),
+        output.replace(line, line[3:]),
+        output.replace(line, b"?\n"),
+    ):
+        with pytest.raises(BrokenListing):
+            parse_listing(wrong, b"")
+    unread = parse_listing(output.replace(line, b""), b"sha256sum: ./f: Input/output error\n").files["f"]
+    assert (unread.kind, unread.size) == (NodeKind.ERROR, 1) and "Input/output error" in (unread.error or "")
+
+
+def test_many_digests_at_once_do_not_mix(tmp_path: Path) -> None:
+    contents = {f"{'d' * 200}/{'e' * 200}/{number:0200d}": str(number).encode() for number in range(3000)}
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    listing = parse_listing(*listed(tmp_path))
+    assert {name: seen.sha256 for name, seen in listing.files.items()} == {
+        n: sha256(c) for n, c in contents.items()
+    }
+
+
+def test_no_output_means_that_tools_are_missing() -> None:
+    with pytest.raises(ToolsMissing, match="find: unrecognized: -printf"):
+        parse_listing(b"E1\0\0X0\0", b"find: unrecognized: -printf\n")
+
+
+# Frames
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@settings(max_examples=30, deadline=None)
+@given(name=names)
+def test_an_escaped_name_is_one_plain_word_that_the_shell_reads_back(shell: str, name: str) -> None:
+    word = escaped(name)
+    assert set(word) <= set(string.ascii_letters + string.digits + "\\._/")
+    script = "IFS=' ' read -r a word b; d=$(printf '%b_' \"$word\"); d=./${d%_}; printf '%s' \"$d\""
+    done = subprocess.run(
+        [shell, "-c", script], input=f"a {word} b\n".encode(), capture_output=True, check=True
+    )
+    assert done.stdout == b"./" + os.fsencode(name)
+
+
+def operation(kind_of: OperationKind, acknowledgement: Acknowledgement = Acknowledgement.FSYNC) -> Operation:
+    payload = PayloadSpec("run", 1, PayloadKind.BYTES, 5, "00") if kind_of is OperationKind.CREATE else None
+    target = "c/d" if kind_of is OperationKind.RENAME else None
+    return Operation(1, kind_of, "a/b", "direct", 0, acknowledgement, False, payload, target)
+
+
+def test_what_is_synced_before_an_operation_counts() -> None:
+    assert header(operation(OperationKind.CREATE)) == b"create 5 a/b . a/b a\n"
+    assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 5 a/b .\n"
+    assert header(operation(OperationKind.DELETE)) == b"delete 0 a/b . a\n"
+    assert header(operation(OperationKind.RENAME)) == b"rename 0 a/b c/d c/d c a\n"
+    assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . a/b a .\n"
+
+
+@given(st.sampled_from(OperationKind), st.binary(max_size=50), st.booleans())
+def test_a_failure_is_a_refusal_only_for_a_known_reason_and_before_any_content(
+    kind_of: OperationKind, complaint: bytes, sent: bool
+) -> None:
+    known = complaint + b": Permission denied"
+    assert not refused(operation(kind_of), complaint + b": Input/output error", sent)
+    assert not refused(operation(kind_of), known, True)
+    assert refused(operation(kind_of), known, False) is (
+        kind_of not in (OperationKind.RENAME, OperationKind.MKDIR)
+    )

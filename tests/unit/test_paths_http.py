@@ -1,0 +1,689 @@
+"""HTTP paths against a scripted server in this process."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import socket
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from persistence_tests.errors import StackError, UsageError
+from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadKind,
+    PayloadSpec,
+)
+from persistence_tests.paths.base import PendingWrite
+from persistence_tests.paths.http import HttpConfig, HttpPath
+from persistence_tests.paths.origin import fill, quoted
+from persistence_tests.paths.upload import classify
+
+
+class Peer:
+    """One connection of a client, on the server's side."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._buffer = b""
+
+    def until(self, end: bytes) -> bytes:
+        while end not in self._buffer:
+            received = self.socket.recv(65536)
+            if not received:
+                raise EOFError
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(end)
+        return line
+
+    def exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            received = self.socket.recv(65536)
+            if not received:
+                raise EOFError
+            self._buffer += received
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        return content
+
+    def say(self, content: bytes) -> None:
+        self.socket.sendall(content)
+
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        head = "\r\n".join([f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", *lines, "", ""])
+        self.say(head.encode() + body)
+
+    def reset(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+@dataclass
+class Request:
+    method: str
+    target: str
+    headers: dict[str, str]
+    peer: Peer
+
+    def body(self) -> bytes:
+        return self.peer.exactly(int(self.headers.get("content-length", "0")))
+
+
+class Server:
+    """Answers each request as `script` says; a script that returns True keeps the connection."""
+
+    def __init__(self) -> None:
+        self.script: Callable[[Request], bool] = lambda request: False
+        self.requests: list[tuple[str, str]] = []
+        self.connections = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        peer = Peer(connection)
+        try:
+            while True:
+                first, *rest = peer.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+                method, target, _ = first.split(" ")
+                headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in rest)}
+                self.requests.append((method, target))
+                if not self.script(Request(method, target, headers, peer)):
+                    return
+        except (EOFError, OSError):
+            pass
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+
+class OneServer:
+    """The part of Stack that an HTTP path uses."""
+
+    workspace = Path("/nowhere")
+
+    def __init__(self, port: int | None) -> None:
+        self.port = port
+        self.asked = 0
+
+    def address(self, service: str, port: int) -> tuple[str, int]:
+        self.asked += 1
+        if self.port is None:
+            raise StackError(f"port {port} of {service} is not published")
+        return "127.0.0.1", self.port
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def path_to(port: int | None, **config: Any) -> HttpPath:
+    settings: dict[str, Any] = {"service": "api", "port": 8001, "url": "/media-files/{name}", **config}
+    return HttpPath("api", HttpConfig(**settings), OneServer(port))  # type: ignore[arg-type]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def look(server: Server, script: Callable[[Request], bool], **config: Any) -> Observation:
+    server.script = script
+    return path_to(server.port, **config).observe(["f"]).observations["f"]
+
+
+def says(status: int, body: bytes = b"", **headers: str) -> Callable[[Request], bool]:
+    def script(request: Request) -> bool:
+        request.body()
+        request.peer.answer(status, body, **headers)
+        return True
+
+    return script
+
+
+def says_raw(content: bytes) -> Callable[[Request], bool]:
+    def script(request: Request) -> bool:
+        request.peer.say(content)
+        return False
+
+    return script
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# Names in URLs
+
+
+@given(st.binary(min_size=1).map(lambda name: name.replace(b"\0", b"_").decode(errors="surrogateescape")))
+def test_a_quoted_name_is_plain_ascii_and_reads_back(name: str) -> None:
+    url = quoted(name)
+    assert unquote_to_bytes(url) == name.encode(errors="surrogateescape")
+    assert url.count("/") == name.count("/")
+    assert all(33 <= ord(character) <= 126 and character not in '?#"<>\\^`{|}' for character in url)
+
+
+def test_a_filled_template_does_not_fill_what_it_filled() -> None:
+    values = {"directory": "{filename}", "filename": "a b"}
+    assert fill("/x/{directory}/{filename}", values) == "/x/%7Bfilename%7D/a%20b"
+
+
+# Reading
+
+
+@pytest.mark.parametrize("status", [200, 201, 206, 299])
+def test_2xx_is_a_file_with_what_came(server: Server, status: int) -> None:
+    seen = look(server, says(status, b"content", Content_Type="image/png"))
+    assert seen == Observation(
+        NodeKind.FILE, size=7, sha256=digest(b"content"), status=status, content_type="image/png"
+    )
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_404_and_410_show_absence(server: Server, status: int) -> None:
+    seen = look(server, says(status, b"<html>not found", Content_Type="text/html"))
+    assert (seen.kind, seen.status, seen.size) == (NodeKind.ABSENT, status, None)
+
+
+@pytest.mark.parametrize("status", [301, 302, 304, 400, 401, 403, 416, 429, 500, 502, 503, 504])
+def test_every_other_status_is_an_error(server: Server, status: int) -> None:
+    seen = look(server, says(status, b"" if status == 304 else b"why"))
+    assert (seen.kind, seen.status) == (NodeKind.ERROR, status)
+    assert str(status) in (seen.error or "")
+
+
+def test_an_index_page_for_every_name_is_a_file_and_cannot_show_absence(server: Server) -> None:
+    seen = look(server, says(200, b"<html>", Content_Type="text/html"))
+    assert (seen.kind, seen.sha256, seen.content_type) == (NodeKind.FILE, digest(b"<html>"), "text/html")
+    assert path_to(server.port).probe_absence("never") == (False, "200 with 6 bytes of text/html")
+
+
+def test_absence_is_probed(server: Server) -> None:
+    server.script = says(404)
+    assert path_to(server.port).probe_absence("never") == (True, "404")
+    server.script = says(403)
+    assert path_to(server.port).probe_absence("never") == (False, "HTTP 403")
+    assert path_to(None).probe_absence("never")[0] is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n6\r\n",
+    ],
+)
+def test_a_body_cut_short_is_an_error_that_keeps_what_came(server: Server, answer: bytes) -> None:
+    seen = look(server, says_raw(answer))
+    assert (seen.kind, seen.status, seen.size, seen.sha256) == (NodeKind.ERROR, 200, 4, digest(b"half"))
+    assert "after 4 bytes" in (seen.error or "")
+    assert path_to(server.port).read("f", 10) == b"half"
+
+
+def test_a_reset_inside_the_body_is_an_error(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        request.peer.reset()
+        return False
+
+    seen = look(server, script)
+    assert seen.kind is NodeKind.ERROR and "broke off" in (seen.error or "")
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nX"]
+)
+def test_what_is_no_answer_is_an_error(server: Server, said: bytes) -> None:
+    seen = look(server, says_raw(said))
+    assert seen.kind is NodeKind.ERROR or seen.size == 0
+    if not said.endswith(b"X"):
+        assert seen.kind is NodeKind.ERROR and (seen.error or "").startswith("no answer: ")
+
+
+def test_nobody_listening_is_an_error_for_each_name() -> None:
+    view = path_to(free_port()).observe(["a", "b"])
+    assert {seen.kind for seen in view.observations.values()} == {NodeKind.ERROR}
+    assert "refused" in (view.observations["a"].error or "")
+    assert path_to(None).observe(["a"]).observations["a"].error == "port 8001 of api is not published"
+
+
+def test_silence_is_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persistence_tests.paths.origin.ANSWERING", 0.1)
+    over = threading.Event()
+    seen = look(server, lambda request: not over.wait(10))
+    over.set()
+    assert seen.kind is NodeKind.ERROR and "timed out" in (seen.error or "")
+
+
+def test_a_redirect_on_the_same_server_is_followed(server: Server) -> None:
+    def script(request: Request) -> bool:
+        if request.target.startswith("/media-files/"):
+            request.peer.answer(302, b"moved", Location="/elsewhere/f%20g?x=1")
+        else:
+            request.peer.answer(200, request.target.encode())
+        return True
+
+    assert look(server, script).sha256 == digest(b"/elsewhere/f%20g?x=1")
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://127.0.0.1:{other}/f", "https://127.0.0.1:{port}/f", "//localhost:{port}/f", "http://example.org/f",
+     "file:///etc/passwd", "http://127.0.0.1:99999/f", ""],
+)  # fmt: skip
+def test_a_redirect_to_anywhere_else_is_not_followed(server: Server, location: str) -> None:
+    other = Server()
+    other.script = says(200, b"other")
+    seen = look(server, says(302, Location=location.format(other=other.port, port=server.port)))
+    other.close()
+    assert (seen.kind, seen.status) == (NodeKind.ERROR, 302)
+    assert other.connections == 0 and len(server.requests) == 1
+
+
+def test_a_redirect_to_the_declared_host_stays_on_this_server(server: Server) -> None:
+    def script(request: Request) -> bool:
+        assert request.headers["host"] == "media.example"
+        if request.target == "/done":
+            request.peer.answer(200, b"done")
+        else:
+            request.peer.answer(307, Location="http://media.example/done")
+        return True
+
+    assert look(server, script, host="media.example").sha256 == digest(b"done")
+
+
+def test_redirects_without_an_end_end(server: Server) -> None:
+    seen = look(server, says(302, Location="/media-files/f"))
+    assert seen.kind is NodeKind.ERROR and len(server.requests) == 6
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
+def test_a_compressed_body_is_hashed_as_what_it_says(server: Server, coding: str) -> None:
+    content = b"many many many " * 100
+    packed = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[coding](content)
+    seen = look(server, says(200, packed, Content_Encoding=coding))
+    assert (seen.kind, seen.size, seen.sha256) == (NodeKind.FILE, len(content), digest(content))
+    if coding != "identity":
+        assert look(server, says(200, packed[:-9], Content_Encoding=coding)).kind is NodeKind.ERROR
+    assert look(server, says(200, packed, Content_Encoding="br")).kind is NodeKind.ERROR
+
+
+def test_many_names_share_few_connections_and_each_pass_makes_its_own(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.peer.answer(200, request.target.encode())
+        return True
+
+    server.script = script
+    path = path_to(server.port)
+    names = [f"directory/file {number}" for number in range(100)]
+
+    view = path.observe([*names, *names])
+
+    assert list(view.observations) == names
+    assert {name: seen.sha256 for name, seen in view.observations.items()} == {
+        name: digest(f"/media-files/{quoted(name)}".encode()) for name in names
+    }
+    assert len(server.requests) == 100 and 1 <= server.connections <= 8
+    before = server.connections
+    path.observe(names[:1])
+    assert server.connections == before + 1
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_server_that_closes_after_each_answer_is_read_all_the_same(server: Server, announced: bool) -> None:
+    def script(request: Request) -> bool:
+        request.peer.answer(200, b"x", **({"Connection": "close"} if announced else {}))
+        return False
+
+    server.script = script
+    view = path_to(server.port).observe([str(number) for number in range(30)])
+    assert {seen.kind for seen in view.observations.values()} == {NodeKind.FILE}
+
+
+def test_headers_of_the_scenario_are_sent(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.peer.answer(
+            200, f"{request.headers['x-token']} {request.headers['accept-encoding']}".encode()
+        )
+        return True
+
+    seen = look(server, script, headers={"X-Token": "secret", "accept-encoding": "br"})
+    assert seen.sha256 == digest(b"secret br")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"url": "media/{name}"}, {"url": "/media"}, {"url": "/{name}/{other}"}, {"port": 0}, {"port": 70000},
+     {"scheme": "ftp"}, {"within": "soon"}, {"headers": {"a b": "c"}}, {"headers": {"a": "b\r\nc: d"}}, {"extra": 1}],
+)  # fmt: skip
+def test_wrong_configurations_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        HttpConfig(**{"service": "api", "port": 80, "url": "/{name}", **wrong})
+
+
+# Writing
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, int]] = []
+        self.details: dict[int, tuple[str, int | None]] = {}
+        self._lock = threading.Lock()
+
+    def invoked(self, operation: Operation) -> None:
+        with self._lock:
+            self.lines.append(("invoked", operation.identity))
+
+    def completed(
+        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+    ) -> None:
+        with self._lock:
+            self.lines.append((outcome.value, operation))
+            self.details[operation] = (detail, status)
+
+
+@dataclass
+class Bytes:
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    def chunks(self) -> Iterator[bytes]:
+        for at in range(0, len(self.content), 65536):
+            yield self.content[at : at + 65536]
+
+
+def pending(
+    identity: int, name: str, content: bytes | None, kind: PayloadKind = PayloadKind.BYTES
+) -> PendingWrite:
+    payload, operation = None, OperationKind.DELETE
+    if content is not None:
+        payload = PayloadSpec("run", identity, kind, len(content), digest(content))
+        operation = OperationKind.CREATE
+    made = Operation(identity, operation, name, "api", 0, Acknowledgement.HTTP_2XX, True, payload)
+    return PendingWrite(made, None if content is None else Bytes(content))
+
+
+def send(
+    port: int | None,
+    *batch: PendingWrite,
+    request: str = "POST /api/v1/media/{directory}",
+    multipart: str | None = "file",
+    threads: int = 1,
+    stop: threading.Event | None = None,
+) -> Journal:
+    journal = Journal()
+    path_to(port).writer(request, multipart, threads).write(batch, journal, stop or threading.Event())
+    return journal
+
+
+def outcome_of(
+    server: Server, script: Callable[[Request], bool], content: bytes = b"content"
+) -> tuple[str, str]:
+    server.script = script
+    before = len(server.requests)
+    journal = send(server.port, pending(1, "uploads/f", content))
+    assert [identity for _, identity in journal.lines] == [1, 1] and journal.lines[0][0] == "invoked"
+    assert len(server.requests) - before <= 1
+    return journal.lines[1][0], journal.details[1][0]
+
+
+OK = (200, 201, 203, 204, 226)
+FAIL = (400, 401, 403, 404, 405, 409, 411, 413, 415, 422)
+INFO = (202, 300, 301, 302, 303, 307, 308, 402, 406, 408, 410, 412, 423, 425, 429, 499, 500, 502, 503, 504)
+
+
+@pytest.mark.parametrize("status", OK + FAIL + INFO)
+def test_outcome_by_status(server: Server, status: int) -> None:
+    expected = "ok" if status in OK else "fail" if status in FAIL else "info"
+    assert outcome_of(server, says(status))[0] == expected
+
+
+@given(st.integers(100, 999), st.booleans())
+def test_only_a_2xx_after_the_whole_request_is_ok(status: int, sent_whole: bool) -> None:
+    outcome = classify(status, sent_whole)
+    assert (outcome is Outcome.OK) == (200 <= status < 300 and status != 202 and sent_whole)
+    assert outcome is not Outcome.FAIL or 400 <= status < 500
+
+
+def test_refused_before_anything_was_sent_fails() -> None:
+    for port in (free_port(), None):
+        journal = send(port, pending(1, "uploads/f", b"x"))
+        assert journal.lines == [("invoked", 1), ("fail", 1)]
+        assert journal.details[1][0].startswith("not sent: ")
+
+
+def test_a_reset_after_the_request_is_unknown_and_never_sent_again(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.body()
+        request.peer.reset()
+        return False
+
+    assert outcome_of(server, script)[0] == "info"
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_closes_at_once_is_unknown(server: Server) -> None:
+    assert outcome_of(server, lambda request: False)[0] == "info"
+
+
+def test_an_acknowledgement_that_is_cut_short_is_unknown(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.body()
+        request.peer.say(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{")
+        return False
+
+    assert outcome_of(server, script)[0] == "info"
+
+
+def test_a_2xx_before_the_whole_request_was_read_promises_nothing(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.peer.answer(201)
+        request.peer.socket.shutdown(socket.SHUT_RD)
+        request.peer.reset()
+        return False
+
+    assert outcome_of(server, script, b"x" * (32 << 20))[0] == "info"
+
+
+def test_a_refusal_before_the_whole_request_was_read_is_heard(server: Server) -> None:
+    def script(request: Request) -> bool:
+        request.peer.answer(413, b"too large", Connection="close")
+        request.peer.socket.shutdown(socket.SHUT_WR)
+        request.body()
+        return False
+
+    assert outcome_of(server, script, b"x" * (8 << 20)) == ("fail", "too large")
+
+
+def test_silence_leaves_it_unknown(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persistence_tests.paths.origin.ANSWERING", 0.1)
+    over = threading.Event()
+    assert outcome_of(server, lambda request: not over.wait(10))[0] == "info"
+    over.set()
+
+
+def test_a_stale_connection_is_unknown_only_if_it_dies_after_sending(server: Server) -> None:
+    seen: list[str] = []
+
+    def script(request: Request) -> bool:
+        request.body()
+        seen.append(request.target)
+        if len(seen) == 2:
+            request.peer.reset()
+            return False
+        request.peer.answer(201)
+        return True
+
+    server.script = script
+    journal = send(server.port, *(pending(number, f"d/{number}", b"x") for number in range(1, 5)))
+    assert [what for what, _ in journal.lines[1::2]] == ["ok", "info", "ok", "ok"]
+    assert len(server.requests) == 4 and server.connections == 2
+
+
+def test_a_connection_closed_between_requests_is_made_anew(server: Server) -> None:
+    closed = threading.Event()
+
+    def script(request: Request) -> bool:
+        request.body()
+        request.peer.answer(201)
+        request.peer.socket.shutdown(socket.SHUT_RDWR)
+        closed.set()
+        return False
+
+    server.script = script
+
+    batch = [pending(number, f"d/{number}", b"x") for number in range(1, 4)]
+    journal = Journal()
+    writer = path_to(server.port).writer("POST /{directory}", "file", 1)
+
+    class Patient(Journal):
+        def invoked(self, operation: Operation) -> None:
+            if operation.identity > 1:
+                assert closed.wait(5)
+                closed.clear()
+            super().invoked(operation)
+
+    journal = Patient()
+    writer.write(batch, journal, threading.Event())
+    assert [what for what, _ in journal.lines[1::2]] == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b'{"sha256": "00", "size": 7}', "sha256 00"),
+        (b'{"size": 8}', "8 bytes"),
+        (b'{"data": {"size": 9}}', "9 bytes"),
+        (b'{"size": 7, "name": "f"}', ""),
+        (b"[1]", ""),
+        (b"created", ""),
+    ],
+)
+def test_an_answer_that_contradicts_is_acknowledged_and_noted(
+    server: Server, answer: bytes, complaint: str
+) -> None:
+    outcome, detail = outcome_of(server, says(201, answer, Content_Type="application/json"))
+    assert outcome == "ok" and complaint in detail and bool(detail) == bool(complaint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type"),
+    [(PayloadKind.BYTES, "application/octet-stream"), (PayloadKind.TEXT, "text/plain; charset=utf-8"),
+     (PayloadKind.PNG, "image/png")],
+)  # fmt: skip
+def test_a_multipart_upload_as_sent(server: Server, kind: PayloadKind, content_type: str) -> None:
+    bodies: list[tuple[Request, bytes]] = []
+
+    def script(request: Request) -> bool:
+        bodies.append((request, request.body()))
+        request.peer.answer(201)
+        return True
+
+    server.script = script
+    content = bytes(range(256)) * 1000
+    send(server.port, pending(1, 'a b/c/q"\\\n.bin', content, kind))
+
+    ((request, body),) = bodies
+    assert (request.method, request.target) == ("POST", "/api/v1/media/a%20b/c")
+    media, _, boundary = request.headers["content-type"].partition("; boundary=")
+    assert media == "multipart/form-data" and boundary.encode() not in content
+    assert (
+        body
+        == (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="q\\"\\\\%0A.bin"\r\n'
+            f"Content-Type: {content_type}\r\n\r\n"
+        ).encode()
+        + content
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+
+
+def test_a_raw_upload_and_a_delete_as_sent(server: Server) -> None:
+    heard: list[tuple[str, str, str | None, bytes]] = []
+
+    def script(request: Request) -> bool:
+        heard.append((request.method, request.target, request.headers.get("content-type"), request.body()))
+        request.peer.answer(204)
+        return True
+
+    server.script = script
+    send(server.port, pending(1, "d/f", b"raw"), request="PUT /files/{name}", multipart=None)
+    send(server.port, pending(2, "d/e", b""), request="PUT /files/{name}", multipart=None)
+    send(server.port, pending(3, "d/f", None), request="DELETE /files/{name}")
+    assert heard == [
+        ("PUT", "/files/d/f", "application/octet-stream", b"raw"),
+        ("PUT", "/files/d/e", "application/octet-stream", b""),
+        ("DELETE", "/files/d/f", None, b""),
+    ]
+
+
+def test_writers_share_the_batch_and_stop_when_told(server: Server) -> None:
+    stop = threading.Event()
+    lock = threading.Lock()
+    count = 0
+
+    def script(request: Request) -> bool:
+        nonlocal count
+        request.body()
+        with lock:
+            count += 1
+            if count == 20:
+                stop.set()
+        request.peer.answer(201)
+        return True
+
+    server.script = script
+    batch = [pending(number, f"d/{number}", b"x") for number in range(1, 201)]
+    journal = send(server.port, *batch, threads=4, stop=stop)
+    invoked = [identity for what, identity in journal.lines if what == "invoked"]
+    completed = [identity for what, identity in journal.lines if what == "ok"]
+    assert sorted(invoked) == sorted(completed) and len(set(invoked)) == len(invoked)
+    assert 20 <= len(invoked) <= 24 and server.connections <= 4
+
+
+@pytest.mark.parametrize(
+    "request_line", ["post /x", "POST x", "POST", "POST /{user}", "POST /a b", "G\r\nET /"]
+)
+def test_a_request_that_is_none_is_refused(request_line: str) -> None:
+    with pytest.raises(UsageError):
+        path_to(1).writer(request_line, "file")
