@@ -14,7 +14,7 @@ $(VENV):
 .PHONY: help demo test test-unit soak check lint types layers format engine venv lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: engine ## brings up the media stack, does to it what it must survive, and prints the verdict
 	@$(BIN)/persistence run scenarios/media.persistence.yaml
