@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.events.configuration import services
+from persistence_tests.stack.isolation import unescaped
 
 if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
@@ -121,7 +122,7 @@ def _newest(made: Iterable[Path], now: Snapshot, data: tuple[Path, ...]) -> Path
 
 def _bound(config: dict[str, Any], workspace: Path) -> tuple[Path, ...]:
     sources = [
-        Path(volume["source"])
+        Path(unescaped(str(volume["source"])))
         for service in services(config).values()
         for volume in service.get("volumes") or ()
         if isinstance(volume, dict) and volume.get("type") == "bind" and not volume.get("read_only")

@@ -21,11 +21,13 @@ LASTING = (Change.SAME, Change.RESTARTED, Change.RECREATED)
 
 class BackupRestoreOptions(Options):
     backup: str = Field(
+        min_length=1,
         description="The stack's own backup command, run in the project directory. The last line that it "
         "prints names the archive, else the newest file that appeared is it.",
         examples=["./backup-media.sh backup"],
     )
     restore: str = Field(
+        min_length=1,
         description="The stack's own restore command; `{archive}` stands for what the backup made. "
         "It must not ask.",
         examples=["./backup-media.sh restore {archive} --yes"],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.model.records import DataFate, Evidence
@@ -33,7 +33,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    title: str | None = None
+    title: str | None = Field(None, min_length=1, description="What reports call the step.")
 
 
 class During(Protocol):

@@ -46,13 +46,10 @@ def restarted_with(config: Config, remade: Collection[str]) -> frozenset[str]:
     )
 
 
-def own_volumes(config: Config) -> dict[str, str]:
-    """Volumes that `down --volumes` removes, key to name on the engine: all but the external ones."""
-    return {
-        key: volume["name"]
-        for key, volume in (config.get("volumes") or {}).items()
-        if volume and not volume.get("external") and volume.get("name")
-    }
+def own_volumes(config: Config) -> tuple[str, ...]:
+    """Keys of the volumes that `down --volumes` removes: all but the external ones."""
+    volumes = config.get("volumes") or {}
+    return tuple(key for key, volume in volumes.items() if not (volume or {}).get("external"))
 
 
 def _uses(service: Mapping[str, Any]) -> set[str]:

@@ -243,16 +243,10 @@ class Case:
                 self.fact(INSPECT, f"image of {self.who(key)}: {_short(old.image)}, now {_short(new.image)}")
 
     def out_of_memory(self) -> None:
-        for identity, events in self._containers.items():
-            if any(event.action == "oom" for event in events):
-                self.problem(f"a process of {self._who_is(identity)} was ended for lack of memory (`oom`)")
-
-    def _who_is(self, identity: str) -> str:
         for state in (self.before, self.after):
             for key, container in state.containers.items():
-                if container.identity == identity:
-                    return self.who(key)
-        return f"container {identity[:12]}"
+                if any(event.action == "oom" for event in self._containers[container.identity]):
+                    self.problem(f"a process of {self.who(key)} was ended for lack of memory (`oom`)")
 
     def _with_volumes_of_the_stream(self, delta: Delta) -> Delta:
         """CreatedAt counts in seconds, so that a volume made anew at once may look the same."""

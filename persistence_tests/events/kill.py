@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -11,13 +13,14 @@ from pydantic import Field, field_validator
 from persistence_tests.events.base import Controls, During, Proof
 from persistence_tests.events.evidence import START, Case, Wanted, changed, idle, signal_number
 from persistence_tests.events.target import TargetedEvent, TargetOptions
-from persistence_tests.events.waiting import incarnations, wait_until
+from persistence_tests.events.waiting import Incarnation, incarnations, wait_until
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 SLACK_SECONDS = 2.0
+MOST_SECONDS = 600.0
 
 
 class KillOptions(TargetOptions):
@@ -53,11 +56,17 @@ class Kill(TargetedEvent):
         victims = incarnations(stack, services or (*stack.services(), stack.control.service))
         stack.compose.run("kill", "-s", self.options.signal, *services)
         # Compose does not wait for a process that is slow to end, and `up` would take it for running.
-        wait_until(
-            lambda: all(victim.ended() for victim in victims),
-            max((victim.grace for victim in victims), default=0.0) + SLACK_SECONDS,
-        )
+        began = time.monotonic()
+
+        def over(victim: Incarnation) -> bool:
+            return victim.ended() or time.monotonic() - began > self._patience(victim)
+
+        for victim in victims:
+            wait_until(partial(over, victim), MOST_SECONDS)
         stack.up()
+
+    def _patience(self, victim: Incarnation) -> float:
+        return SLACK_SECONDS + (0.0 if self.options.signal == "SIGKILL" else victim.grace)
 
     def expected(self, before: EngineState) -> Delta:
         return changed(

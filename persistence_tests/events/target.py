@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,9 +10,11 @@ from persistence_tests.events.base import Event, Options
 from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.state import EngineState
 
+Name = Annotated[str, Field(min_length=1)]
+
 
 class TargetOptions(Options):
-    service: str | list[str] | None = Field(
+    service: Name | Annotated[list[Name], Field(min_length=1)] | None = Field(
         None,
         description="The service that the event acts on, or a list of them; left out, all services.",
         examples=["api", ["api", "worker"]],

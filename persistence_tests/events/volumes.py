@@ -37,7 +37,7 @@ class _VolumesMadeAnew(Event):
         return DataFate.DESTROYED
 
     def prepare(self, stack: Stack) -> None:
-        self._own = own_volumes(stack.config)
+        self._own = {key: stack.volume(key) for key in own_volumes(stack.config)}
 
     def expected(self, before: EngineState) -> Delta:
         return changed(
@@ -69,17 +69,20 @@ class DownVolumes(_VolumesMadeAnew):
 class VolumeRecreateOptions(Options):
     volume: str | None = Field(
         None,
+        min_length=1,
         description="The volume that is removed, by its key in the Compose file; left out, all of the "
         "project's. What other volumes keep must then not be among what the scenario writes.",
         examples=["media_files"],
     )
     backup: str | None = Field(
         None,
+        min_length=1,
         description="The stack's own backup command, run before the volumes are removed.",
         examples=["./backup-media.sh backup"],
     )
     restore: str | None = Field(
         None,
+        min_length=1,
         description="The stack's own restore command, run once the stack is up again; `{archive}` stands for "
         "what the backup made. With both, every file must be back; with neither, all must be gone.",
         examples=["./backup-media.sh restore {archive} --yes"],

@@ -84,7 +84,9 @@ def wait_healthy(stack: Stack, seconds: float) -> bool:
 
     def all_healthy() -> bool:
         return all(
-            state.health in (None, "healthy") for state in stack.state().containers.values() if state.running
+            state.health in (None, "none", "healthy")
+            for state in stack.state().containers.values()
+            if state.running
         )
 
     return wait_until(all_healthy, seconds)

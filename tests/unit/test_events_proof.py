@@ -221,6 +221,7 @@ def made(name: str, options: dict[str, Any]) -> Event:
         project=PROJECT,
         control=SimpleNamespace(service=CONTROL_SERVICE),
         containers=lambda service: [],
+        volume=lambda key: CONFIG["volumes"][key]["name"],
         services=lambda: tuple(SERVICES),
         engine=None,
     )
