@@ -14,9 +14,9 @@ from persistence_tests.errors import Problem
 Location = tuple[str | int, ...]
 """Keys and list indices from the top of the file: ("events", 1, "kill", "service")."""
 
-LARGEST_FILE = 256 * 1024
+LARGEST_FILE = 64 * 1024
 DEEPEST = 20
-MOST_VALUES = 20_000
+MOST_VALUES = 5_000
 
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _TAG = "tag:yaml.org,2002:"

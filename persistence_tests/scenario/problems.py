@@ -37,7 +37,7 @@ def did_you_mean(word: str, words: Iterable[str], otherwise: str) -> str:
     known = list(words)
     if near := nearest(word, known):
         return f"did you mean `{near}`?"
-    return f"{otherwise} {listed(known)}" if known else f"{otherwise} none"
+    return f"{otherwise} {listed(known)}" if known else "it has none"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
@@ -100,7 +100,7 @@ UrlPath = Annotated[str, BeforeValidator(url_path), WithJsonSchema({"type": "str
 Directory = Annotated[str, BeforeValidator(directory), WithJsonSchema({"type": "string", "minLength": 1})]
 
 OneOrMany = Annotated[
-    tuple[str, ...],
+    tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(one_or_many),
     WithJsonSchema({
         "anyOf": [

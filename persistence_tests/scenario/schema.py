@@ -233,6 +233,7 @@ def _model_schema(vocabulary: Vocabulary) -> dict[str, Any]:
     return scenario_model(vocabulary).model_json_schema(schema_generator=_Plain)
 
 
+@lru_cache(maxsize=256)
 def keys_at(vocabulary: Vocabulary, location: tuple[str | int, ...]) -> dict[str, str]:
     """The keys that a mapping at `location` takes, each with its description; none where any key goes."""
     whole = _cached_schema(vocabulary)

@@ -16,7 +16,7 @@ NAME = "wrong.persistence.yaml"
 
 
 def _resolved(directory: Path) -> dict[str, Any]:
-    """As Compose prints it: targets are numbers, bind sources absolute, `volumes` by key with their engine name."""
+    """As Compose prints it: ports are numbers, bind sources absolute, volumes have names on the engine."""
     return {
         "name": "shop",
         "services": {
