@@ -1,0 +1,636 @@
+"""The media stack on a real engine: API and proxy, init script and backups, as an operator meets them."""
+
+import hashlib
+import os
+import pty
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import quote
+
+import docker
+import pytest
+import requests
+from docker.models.containers import Container
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+pytestmark = pytest.mark.engine
+
+SOURCE = Path(__file__).parents[2] / "compose-under-test/media"
+ROOT = "/home/app/assets/media-files"
+MAX_BYTES = 9 << 20
+LABEL = "media-stack-test"
+
+OVERRIDE = f"""
+services:
+  api:
+    container_name: !reset null
+    ports: !override ["127.0.0.1::8001"]
+    environment: {{ MEDIA_MAX_BYTES: "{MAX_BYTES}" }}
+  proxy:
+    ports: !override ["127.0.0.1::80"]
+    environment: {{ MEDIA_MAX_BYTES: "{MAX_BYTES}" }}
+"""
+
+HOSTILE_NAMES = [
+    "a b.bin", " leading and trailing .bin", "q'uo\"te.bin", "100%.bin", "%41%2f.bin", "ha#sh.bin",
+    "que?ry=1&2.bin",
+    "-rf.bin", ".hidden.bin", "..two.bin", "a..b.bin", "semi;colon,comma.bin", "back\\slash.bin", "+plus.bin",
+    "$(id)`id`.bin", "nfc-\u00e9.bin", "nfd-e\u0301.bin",
+    "\u65e5\u672c\u8a9e-\U0001f4be.bin", "n" * 251 + ".bin",
+    "\u20ac" * 83 + ".bin", "UPPER.BIN",
+]  # fmt: skip
+
+poll = retry(
+    stop=stop_after_delay(20),
+    wait=wait_fixed(0.05),
+    retry=retry_if_exception_type((AssertionError, requests.ConnectionError)),
+    reraise=True,
+)
+
+
+@dataclass
+class MediaStack:
+    """A copy of the stack under a project name of its own."""
+
+    directory: Path
+    project: str
+    session: requests.Session = field(default_factory=requests.Session)
+    engine: docker.DockerClient = field(default_factory=docker.from_env)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("COMPOSE_", "MEDIA_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_FILE": f"{self.directory}/compose.yaml:{self.directory}/override.yaml",
+            "PWD": str(self.directory),
+            "MEDIA_HELPER_LABEL": f"{LABEL}={self.project}",
+        }
+
+    def compose(self, *arguments: str) -> str:
+        command = ["docker-compose"]
+        if shutil.which("docker-compose", path=self.environment["PATH"]) is None:
+            command = ["docker", "compose"]
+        done = subprocess.run(
+            [*command, *arguments], cwd=self.directory, env=self.environment, capture_output=True, text=True,
+            check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def backup_media(
+        self, *arguments: str | Path, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.directory / "backup-media.sh"), *map(str, arguments)],
+            cwd=cwd or self.directory,
+            env={**self.environment, "PWD": str(cwd or self.directory), **environment},
+            capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120,
+        )  # fmt: skip
+
+    def backup(self) -> Path:
+        done = self.backup_media("backup")
+        assert done.returncode == 0, done.stderr
+        return Path(done.stdout.splitlines()[-1])
+
+    def container(self, service: str) -> Container:
+        labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
+        (found,) = self.engine.containers.list(all=True, filters={"label": labels})
+        return found
+
+    def url(self, service: str) -> str:
+        ((_, bindings),) = [
+            (port, bindings) for port, bindings in self.container(service).ports.items() if bindings
+        ]
+        return f"http://127.0.0.1:{bindings[0]['HostPort']}"
+
+    def execute(self, command: str, user: str = "") -> str:
+        code, output = self.container("api").exec_run(["sh", "-ec", command], user=user, workdir=ROOT)
+        assert isinstance(output, bytes)
+        text = output.decode("utf-8", "surrogateescape")
+        assert code == 0, text
+        return text
+
+    def snapshot(self) -> set[str]:
+        """All names, kinds, modes, owners, times, links and content, read without the code under test."""
+        found = self.execute(
+            r"find . -mindepth 1 -printf '%p %y %m %U:%G %T@ %n %l\0';"
+            "find . -type f -print0 | xargs -0 sha256sum --zero; stat -c '. %a %u:%g' .",
+            user="0",
+        )
+        return set(found.split("\0"))
+
+    def volume(self) -> str:
+        return f"{self.project}_media_files"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaStack]:
+    directory = tmp_path_factory.mktemp("stack") / "media"
+    shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("media-backups", "__pycache__"))
+    (directory / "override.yaml").write_text(OVERRIDE)
+    stack = MediaStack(directory, f"media-test-{secrets.token_hex(4)}")
+    try:
+        stack.compose("up", "-d", "--build", "--wait")
+        yield stack
+    finally:
+        for helper in stack.engine.containers.list(all=True, filters={"label": f"{LABEL}={stack.project}"}):
+            helper.remove(force=True)
+        stack.compose("--profile", "backup", "down", "--volumes", "--rmi", "local", "--remove-orphans")
+        stack.session.close()
+        stack.engine.close()
+
+
+def upload(
+    stack: MediaStack, name: str, content: bytes, directory: str = "uploads", through: str = "api"
+) -> requests.Response:
+    return stack.session.post(
+        f"{stack.url(through)}/api/v1/media/{directory}", files={"file": (name, content)}, timeout=30
+    )
+
+
+def raw_status(url: str, method: str, target: str, body: bytes = b"x") -> int:
+    """The status for a request line exactly as given, which no client library normalises."""
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    try:
+        connection.putrequest(method, target)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+# --- the API, directly and through the proxy ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+def test_every_name_and_size_comes_back_on_both_ways(stack: MediaStack, through: str) -> None:
+    contents = {name: os.urandom(2000) for name in HOSTILE_NAMES}
+    sizes = (0, 1, 4095, 4097, 65537, (1 << 20) + 1, MAX_BYTES)
+    contents |= {f"{size} bytes.bin": os.urandom(size) for size in sizes}
+    directory = {"api": "blog", "proxy": "member"}[through]
+    for name, content in contents.items():
+        answer = upload(stack, name, content, directory, through)
+        assert answer.status_code == 201, (name, answer.text)
+        assert answer.json() == {
+            "name": name,
+            "size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "url": f"/media-files/{directory}/{quote(name)}",
+        }
+    for way in ("api", "proxy"):
+        for name, content in contents.items():
+            url = f"{stack.url(way)}/media-files/{directory}/{quote(name, safe='')}"
+            answer = stack.session.get(url, timeout=30)
+            assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(content))), name
+            assert answer.content == content, name
+            assert stack.session.head(url, timeout=10).headers["content-length"] == str(len(content))
+    listed = stack.session.get(f"{stack.url('proxy')}/media-files/{directory}/", timeout=10).json()
+    assert {entry["name"]: entry["size"] for entry in listed["files"]} == {
+        name: len(content) for name, content in contents.items()
+    }
+    names = stack.execute(f"ls -A {directory} | wc -l; find {directory} -type f ! -perm 644")
+    assert names.split() == [str(len(contents))]
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+@pytest.mark.parametrize(
+    ("directory", "name", "content", "status"),
+    [
+        ("uploads", "program.exe", b"MZ", 415),
+        ("uploads", "no-extension", b"x", 415),
+        ("uploads", "fake.png", b"GIF89a", 415),
+        ("uploads", "fake.pdf", b"<html>", 415),
+        ("uploads", "../escape.bin", b"x", 400),
+        ("uploads", "..", b"x", 400),
+        ("uploads", "tab\t.bin", b"x", 400),
+        ("uploads", "n" * 252 + ".bin", b"x", 400),
+        ("uploads", ".upload-1.part", b"x", 400),
+        ("nowhere", "a.bin", b"x", 404),
+        ("uploads", "large.bin", bytes(MAX_BYTES + 1), 413),
+        ("uploads", "larger.bin", bytes(MAX_BYTES + (1 << 20)), 413),
+    ],
+    ids=lambda value: str(value)[:20] if isinstance(value, str | int) else "",
+)
+def test_what_must_not_be_stored_is_refused(
+    stack: MediaStack, through: str, directory: str, name: str, content: bytes, status: int
+) -> None:
+    before = stack.execute("find . | sort")
+    assert upload(stack, name, content, directory, through).status_code == status
+    assert stack.execute("find . | sort") == before
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+def test_no_path_leads_out_of_the_media_root(stack: MediaStack, through: str) -> None:
+    url = stack.url(through)
+    before = stack.execute(
+        "find /home/app -newer /home/app/media-directories -type f ! -path '*/media-files/*'"
+    )
+    for path in ("%2e%2e/x.bin", "..%2fx.bin", "uploads%2f..%2f..%2fx.bin", "uploads/%00.bin", "/x.bin",
+                 "uploads/%2e%2e/%2e%2e/x.bin", "uploads/a%0ab.bin"):  # fmt: skip
+        assert raw_status(url, "PUT", f"/api/v1/media/{path}") == 400, path
+        assert raw_status(url, "DELETE", f"/api/v1/media/{path}") == 400, path
+    for path in (
+        "../../../etc/passwd",
+        "%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "..%2f..%2fetc%2fpasswd",
+        "/etc/passwd",
+    ):
+        assert raw_status(url, "GET", f"/media-files/{path}") == 400, path
+    assert before == stack.execute(
+        "find /home/app -newer /home/app/media-directories -type f ! -path '*/media-files/*'"
+    )
+    stack.execute("ln -sfn /etc admin/etc")
+    assert stack.session.get(f"{url}/media-files/admin/etc/passwd", timeout=10).status_code == 404
+    stack.execute("rm admin/etc")
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+def test_what_is_absent_is_404(stack: MediaStack, through: str) -> None:
+    for path in (
+        "/media-files/admin/never.bin",
+        "/media-files/never/",
+        "/never",
+        "/media-files/admin/never/x.bin",
+    ):
+        assert stack.session.get(stack.url(through) + path, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+def test_replacing_and_deleting(stack: MediaStack, through: str) -> None:
+    target = f"{stack.url(through)}/api/v1/media/recipe/{through} it's.txt"
+    shown = f"{stack.url('proxy')}/media-files/recipe/{through} it's.txt"
+    assert stack.session.put(target, data=b"one", timeout=10).status_code == 201
+    replaced = stack.session.put(target, data=b"other", timeout=10)
+    assert (replaced.status_code, replaced.json()["sha256"]) == (200, hashlib.sha256(b"other").hexdigest())
+    assert stack.session.get(shown, timeout=10).content == b"other"
+    assert upload(stack, f"{through} it's.txt", b"third", "recipe", through).status_code == 409
+    assert stack.session.get(shown, timeout=10).content == b"other"
+    assert stack.session.delete(target, timeout=10).status_code == 204
+    assert stack.session.delete(target, timeout=10).status_code == 404
+    assert stack.session.get(shown, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("through", ["api", "proxy"])
+def test_ranges_and_conditions(stack: MediaStack, through: str) -> None:
+    url = stack.url(through)
+    stack.session.put(f"{url}/api/v1/media/lovs/r.txt", data=b"0123456789", timeout=10)
+
+    def get(**headers: str) -> requests.Response:
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return stack.session.get(f"{url}/media-files/lovs/r.txt", headers=named, timeout=10)
+
+    whole = get()
+    assert whole.headers["content-type"] == "text/plain; charset=utf-8"
+    part = get(Range="bytes=2-4")
+    assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
+    assert get(Range="bytes=-2").content == b"89"
+    assert get(Range="bytes=10-").status_code == 416
+    assert get(If_None_Match=whole.headers["etag"]).status_code == 304
+    stack.session.put(f"{url}/api/v1/media/lovs/r.txt", data=b"9876543210", timeout=10)
+    assert get(If_None_Match=whole.headers["etag"]).content == b"9876543210"
+    assert get(If_Modified_Since=get().headers["last-modified"]).content == b"9876543210"
+    assert get(Range="bytes=0-1", If_Range=whole.headers["etag"]).content == b"9876543210"
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing(stack: MediaStack) -> None:
+    for through in ("api", "proxy"):
+        host, port = stack.url(through).removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                b"PUT /api/v1/media/uploads/left.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n"
+                + bytes(4_000_000)
+            )
+            poll(lambda: _assert_leftovers(stack, 1))()
+        poll(lambda: _assert_leftovers(stack, 0))()
+        assert (
+            stack.session.get(f"{stack.url('api')}/media-files/uploads/left.bin", timeout=10).status_code
+            == 404
+        )
+
+
+def _assert_leftovers(stack: MediaStack, count: int) -> None:
+    assert len(stack.execute("find . -name '.upload-*.part'").split()) == count
+
+
+def test_a_full_volume_is_507_and_stays_usable(stack: MediaStack) -> None:
+    full = stack.engine.containers.run(
+        f"{stack.project}-api", detach=True, labels={LABEL: stack.project},
+        ports={"8001/tcp": ("127.0.0.1", 0)}, tmpfs={ROOT: "size=4m,uid=10001,mode=755"},
+        environment={"MEDIA_MAX_BYTES": str(MAX_BYTES)},
+    )  # fmt: skip
+    try:
+        full.reload()
+        bindings = full.ports["8001/tcp"]
+        assert bindings is not None
+        url = f"http://127.0.0.1:{bindings[0]['HostPort']}"
+        poll(lambda: _assert_healthy(url))()
+        files = {"file": ("big.bin", os.urandom(6 << 20))}
+        assert requests.post(f"{url}/api/v1/media/admin", files=files, timeout=30).status_code == 507
+        assert full.exec_run(["find", ROOT, "-type", "f"]).output == b""
+        small = requests.post(f"{url}/api/v1/media/admin", files={"file": ("s.bin", b"small")}, timeout=30)
+        assert small.status_code == 201
+    finally:
+        full.remove(force=True)
+
+
+def _assert_healthy(url: str) -> None:
+    assert requests.get(f"{url}/api/v1/health", timeout=5).status_code == 200
+
+
+# --- start and stop -------------------------------------------------------------------------------------
+
+
+def test_init_is_idempotent_and_touches_nothing_that_exists(stack: MediaStack) -> None:
+    stack.execute(
+        "echo kept > program/kept.txt; chmod 600 program/kept.txt; chmod 700 program; rmdir referrer"
+    )
+    before = stack.snapshot()
+    said = stack.execute("/home/app/init-media-dirs.sh")
+    assert "created referrer" in said
+    assert "1 created, 13 already there" in said
+    assert stack.execute("stat -c '%a %U' referrer").split() == ["755", "app"]
+    assert "0 created, 14 already there" in stack.execute("/home/app/init-media-dirs.sh")
+    assert before - stack.snapshot() == set()
+    stack.execute("chmod 755 program")
+
+
+def test_init_fails_loudly_on_a_volume_it_cannot_write(stack: MediaStack) -> None:
+    refused = stack.engine.containers.run(
+        f"{stack.project}-api",
+        detach=True,
+        labels={LABEL: stack.project},
+        tmpfs={ROOT: "size=4m,uid=0,mode=755"},
+    )
+    try:
+        assert refused.wait(timeout=30)["StatusCode"] == 1
+        assert b"is the volume writable?" in refused.logs()
+    finally:
+        refused.remove(force=True)
+
+
+def test_a_stop_is_quick_and_clean_and_the_proxy_follows_the_api(stack: MediaStack) -> None:
+    api, proxy = stack.container("api"), stack.container("proxy")
+    api.stop(timeout=5)
+    assert stack.session.get(f"{stack.url('proxy')}/media-files/admin/", timeout=10).status_code == 502
+    proxy.stop(timeout=5)
+    for container in (api, proxy):
+        container.reload()
+        # 137 would be the kill that follows when SIGTERM did not arrive.
+        assert container.attrs["State"]["ExitCode"] == 0
+    proxy.start()
+    stack.compose("up", "-d", "--wait", "--force-recreate", "--no-deps", "api")
+    poll(lambda: _assert_healthy(stack.url("proxy")))()
+    assert stack.container("proxy").id == proxy.id
+
+
+def test_the_main_process_is_the_api_and_not_root(stack: MediaStack) -> None:
+    assert stack.execute("tr '\\0' ' ' < /proc/1/cmdline; id -un").split() == [
+        "python3",
+        "-m",
+        "media.server",
+        "app",
+    ]
+    assert stack.container("proxy").exec_run(["id", "-un"]).output == b"www-data\n"
+
+
+def test_what_a_killed_upload_left_is_swept_at_the_next_start(stack: MediaStack) -> None:
+    stack.execute("echo half > uploads/.upload-0123456789abcdef.part")
+    stack.compose("restart", "api")
+    stack.compose("up", "-d", "--wait")
+    _assert_leftovers(stack, 0)
+
+
+# --- backup and restore ---------------------------------------------------------------------------------
+
+
+def plant(stack: MediaStack) -> None:
+    stack.execute(
+        "rm -rf admin/deep later; mkdir -p admin/deep/er;"
+        "echo secret > admin/deep/secret; chmod 640 admin/deep/secret; ln admin/deep/secret admin/deep/same;"
+        "ln -s ../../blog admin/deep/link; ln -s /nowhere admin/deep/dangling;"
+        'printf x > "admin/deep/a b\'\\"%#?\n.txt"; touch -d @1000000000.123456789 admin/deep/same;'
+        "chmod 2750 admin/deep/er; mkdir -p newtop; echo top > newtop/top.txt"
+    )
+    stack.execute(
+        "echo r > admin/deep/root; chown 1234:4321 admin/deep/root; chmod 4711 admin/deep/root", user="0"
+    )
+
+
+def damage(stack: MediaStack) -> None:
+    stack.execute(
+        "rm -rf admin/deep/er newtop admin/deep/link;"
+        "echo changed > admin/deep/secret; chmod 755 admin/deep/secret;"
+        "mkdir later; echo later > later/later.txt; echo later > blog/later.txt"
+    )
+
+
+@pytest.fixture
+def archive(stack: MediaStack) -> Path:
+    plant(stack)
+    return stack.backup()
+
+
+def test_a_backup_is_a_whole_and_readable_archive(stack: MediaStack, archive: Path) -> None:
+    assert archive.parent == stack.directory / "media-backups"
+    assert re.fullmatch(r"media-backup-\d{8}_\d{6}\.tar\.gz", archive.name)
+    with tarfile.open(archive) as content:
+        names = set(content.getnames())
+    assert {"admin/deep/secret", "admin/deep/a b'\"%#?\n.txt", "newtop/top.txt", "uploads"} <= names
+    recorded, name = archive.with_name(archive.name + ".sha256").read_text().split()
+    assert (recorded, name) == (hashlib.sha256(archive.read_bytes()).hexdigest(), archive.name)
+    listed = stack.backup_media("list")
+    assert listed.returncode == 0
+    assert "verified" in listed.stdout.splitlines()[0]
+    assert archive.name in listed.stdout.splitlines()[0]
+
+
+def test_a_restore_is_exact(stack: MediaStack, archive: Path) -> None:
+    before = stack.snapshot()
+    damage(stack)
+    done = stack.backup_media("restore", f"./media-backups/{archive.name}", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert stack.snapshot() == before
+    assert stack.container("api").status == "running"
+    # The script returns when the API serves again.
+    assert stack.session.get(f"{stack.url('api')}/api/v1/health", timeout=10).status_code == 200
+
+
+def test_a_merging_restore_keeps_the_rest(stack: MediaStack, archive: Path, tmp_path: Path) -> None:
+    before = stack.snapshot()
+    damage(stack)
+    # From another directory, and by a relative path.
+    copy = tmp_path / "elsewhere.tar.gz"
+    shutil.copy(archive, copy)
+    done = stack.backup_media("restore", copy.name, "--yes", "--merge", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = stack.snapshot()
+    assert stack.execute("cat later/later.txt blog/later.txt") == "later\nlater\n"
+    stack.execute("rm -r later blog/later.txt")
+    assert before - after == set()
+
+
+def test_a_damaged_archive_is_refused_and_nothing_is_touched(stack: MediaStack, archive: Path) -> None:
+    damage(stack)
+    before = stack.snapshot()
+    started = stack.container("api").attrs["State"]["StartedAt"]
+    content = archive.read_bytes()
+    cut = archive.with_name("cut.tar.gz")
+    cut.write_bytes(content[: len(content) // 2])
+    flipped = archive.with_name("flipped.tar.gz")
+    middle = len(content) // 2
+    flipped.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    replaced = archive.with_name("replaced.tar.gz")
+    with tarfile.open(replaced, "w:gz") as other:
+        other.addfile(tarfile.TarInfo("admin/x.txt"))
+    shutil.copy(f"{archive}.sha256", f"{replaced}.sha256")
+    for path in (cut, flipped, replaced, archive.with_name("absent.tar.gz")):
+        done = stack.backup_media("restore", path, "--yes")
+        assert done.returncode == 1, done.stderr
+        assert "ERROR" in done.stderr
+    assert stack.snapshot() == before
+    assert stack.container("api").attrs["State"]["StartedAt"] == started
+
+
+def test_a_restore_asks_first(stack: MediaStack, archive: Path) -> None:
+    damage(stack)
+    before = stack.snapshot()
+    assert stack.backup_media("restore", archive).returncode == 1
+    controller, terminal = pty.openpty()
+    try:
+        os.write(controller, b"n\n")
+        done = subprocess.run(
+            [stack.directory / "backup-media.sh", "restore", archive], env=stack.environment, stdin=terminal,
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert done.returncode == 1
+    assert "REPLACE" in done.stderr
+    assert stack.snapshot() == before
+
+
+def test_a_killed_backup_leaves_nothing_that_looks_complete(stack: MediaStack) -> None:
+    stack.execute("head -c 60000000 /dev/urandom > downloads/large.bin")
+    backups = stack.directory / "media-backups"
+    complete = {path.name for path in backups.glob("media-backup-*")}
+    process = subprocess.Popen(
+        [stack.directory / "backup-media.sh", "backup"], env=stack.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    poll(lambda: _assert_partial(backups))()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    assert {path.name for path in backups.glob("media-backup-*")} == complete
+    stack.execute("rm downloads/large.bin")
+    stack.backup()
+    assert list(backups.glob(".media-backup-*")) == []
+
+
+def _assert_partial(backups: Path) -> None:
+    assert any(path.stat().st_size for path in backups.glob(".media-backup-*.partial"))
+
+
+def test_a_file_that_is_being_written_fails_the_backup(stack: MediaStack) -> None:
+    backups = stack.directory / "media-backups"
+    complete = set(backups.iterdir())
+    writing = stack.container("api").exec_run(
+        ["sh", "-c", f"while echo line; do :; done > {ROOT}/admin/growing.txt & echo $!"]
+    )
+    assert isinstance(writing.output, bytes)
+    try:
+        done = stack.backup_media("backup")
+    finally:
+        stack.execute(f"kill {writing.output.decode().strip()}; rm admin/growing.txt")
+    assert done.returncode == 1, done.stderr
+    assert "growing.txt" in done.stderr
+    assert done.stdout == ""
+    assert set(backups.iterdir()) == complete
+
+
+def test_check_tells_what_an_alert_needs(stack: MediaStack) -> None:
+    done = stack.backup_media("check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"volume: {stack.volume()} (driver local)" in done.stdout
+    assert re.search(r"^files: \d+$", done.stdout, re.MULTILINE)
+    assert stack.backup_media("check", MEDIA_MIN_FREE_BYTES=str(1 << 60)).returncode == 5
+    stack.execute("mv invoice invoice.away")
+    missing = stack.backup_media("check")
+    stack.execute("mv invoice.away invoice")
+    assert missing.returncode == 4
+    assert "missing directories: invoice" in missing.stdout
+    assert stack.backup_media("no-such-command").returncode == 64
+
+
+def test_everything_works_while_the_stack_is_down(stack: MediaStack, archive: Path) -> None:
+    before = stack.snapshot()
+    damage(stack)
+    stack.compose("down")
+    assert stack.backup_media("check").returncode == 0
+    later = stack.backup()
+    assert later != archive
+    assert stack.backup_media("restore", archive, "--yes").returncode == 0
+    absent = f"{stack.project}-absent"
+    # Another project of the same images, whose volume does not exist: it must not come to be by a backup.
+    (stack.directory / "absent.yaml").write_text(f"services: {{api: {{image: {stack.project}-api}}}}\n")
+    files = f"{stack.environment['COMPOSE_FILE']}:{stack.directory}/absent.yaml"
+    for command in (("check",), ("backup",), ("restore", archive, "--yes")):
+        done = stack.backup_media(*command, COMPOSE_PROJECT_NAME=absent, COMPOSE_FILE=files)
+        assert done.returncode == 3, done.stderr
+    assert not [volume for volume in stack.engine.volumes.list() if absent in str(volume.name)]
+    stack.compose("up", "-d", "--wait")
+    assert stack.snapshot() == before
+
+
+def test_the_schedule_makes_backups_and_keeps_the_newest(stack: MediaStack) -> None:
+    shutil.rmtree(stack.directory / "media-backups")
+    (stack.directory / "schedule.yaml").write_text(
+        'services: {backup: {environment: {MEDIA_BACKUP_EVERY_SECONDS: "1", MEDIA_BACKUP_KEEP: "2"}}}\n'
+    )
+    backups = stack.directory / "media-backups"
+    stack.compose(
+        "-f",
+        "compose.yaml",
+        "-f",
+        "override.yaml",
+        "-f",
+        "schedule.yaml",
+        "--profile",
+        "backup",
+        "up",
+        "-d",
+        "backup",
+    )
+    try:
+        poll(lambda: _assert_rotated(backups, set()))()
+        first = {path.name for path in backups.glob("media-backup-*.tar.gz")}
+        poll(lambda: _assert_rotated(backups, first))()
+    finally:
+        container = stack.container("backup")
+        container.stop(timeout=5)
+        container.reload()
+        code = container.attrs["State"]["ExitCode"]
+        container.remove()
+    assert code == 0
+    archives = sorted(backups.glob("media-backup-*.tar.gz"))
+    assert 1 <= len(archives) <= 3
+    assert stack.backup_media("restore", archives[-1], "--yes").returncode == 0
+
+
+def _assert_rotated(backups: Path, known: set[str]) -> None:
+    names = {path.name for path in backups.glob("media-backup-*.tar.gz")}
+    assert len(names) == 2
+    assert not names & known
