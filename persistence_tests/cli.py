@@ -43,7 +43,9 @@ def cli() -> None:
 
 @cli.command()
 @SCENARIOS
-@click.option("--event", "events", multiple=True, metavar="E", help="Only the steps of this event; repeatable.")
+@click.option(
+    "--event", "events", multiple=True, metavar="E", help="Only the steps of this event; repeatable."
+)
 @click.option("--path", "paths", multiple=True, metavar="P", help="Only this path; repeatable.")
 @click.option("--seed", type=int, help="Seed of names; every run prints its own.")
 @click.option("--plan", is_flag=True, help="Say what would be made, how long and how big; touches nothing.")
@@ -170,7 +172,9 @@ def doctor(engine: str | None) -> int:
     console = _console()
     for item in checks:
         mark, style = ("✓", "green") if item.works else ("✗", "bold red")
-        console.print(f"[{style}]{mark}[/{style}] {item.what:<16} {item.detail}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[{style}]{mark}[/{style}] {item.what:<16} {item.detail}", highlight=False, soft_wrap=True
+        )
         if item.remedy:
             console.print(f"    help: {item.remedy}", highlight=False, soft_wrap=True)
     return KEPT if all(item.works for item in checks) else FAULT
@@ -230,7 +234,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
     return code if isinstance(code, int) else KEPT
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 

@@ -136,7 +136,9 @@ class StepNotKept(Exception):
         if step.reasons or not blocks:
             blocks.append(reason_block(step, source))
         self.text = "\n\n".join(blocks)
-        super().__init__(headline(step.findings[0]) if step.findings else f"{step.verdict}: {'; '.join(step.reasons)}")
+        super().__init__(
+            headline(step.findings[0]) if step.findings else f"{step.verdict}: {'; '.join(step.reasons)}"
+        )
 
 
 class StepItem(pytest.Item):

@@ -81,4 +81,4 @@ def _clean(path: str) -> str:
 
 
 def _is_below(directory: str, parent: str) -> bool:
-    return directory == parent or parent == "/" or directory.startswith(parent + "/")
+    return parent in {directory, "/"} or directory.startswith(parent + "/")

@@ -97,7 +97,7 @@ def _mount_elsewhere(case: Case) -> tuple[str, str] | None:
     return (
         f"service {case.service} writes to {case.root}, but volume `{mount.source}` is mounted at "
         f"{mount.target}: the files are in the container's writable layer and go with the container",
-        f"mount it where the service writes: `volumes: [\"{mount.source}:{case.root}\"]`",
+        f'mount it where the service writes: `volumes: ["{mount.source}:{case.root}"]`',
     )
 
 
@@ -107,7 +107,7 @@ def _no_volume(case: Case) -> tuple[str, str] | None:
     return (
         f"no volume is mounted at {case.root} of service {case.service}: the files are in the container's "
         "writable layer and go with the container",
-        f"add a named volume: `services.{case.service}.volumes: [\"media_files:{case.root}\"]` and "
+        f'add a named volume: `services.{case.service}.volumes: ["media_files:{case.root}"]` and '
         "`volumes: {media_files: {}}`",
     )
 
@@ -180,8 +180,7 @@ def _answers_for_everything(case: Case) -> tuple[str, str] | None:
     return (
         f"{', '.join(blind)} answers 2xx for names that never existed, so a missing file looks served: "
         "a fallback page covers the files' location",
-        "end the location of the files with `=404` instead of an index page "
-        "(`try_files $uri =404;`)",
+        "end the location of the files with `=404` instead of an index page (`try_files $uri =404;`)",
     )
 
 

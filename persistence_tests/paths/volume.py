@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 _MOUNTED_AT = "/persistence"
+_WITHIN = 2.0
+"""Seconds: an answer may come before its bytes, and that alone loses nothing."""
 
 
 class VolumeConfig(BaseModel):
@@ -28,10 +30,16 @@ class VolumeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    volume: str | None = Field(None, description="The volume's key under `volumes:` in the Compose file.")
-    bind: str | None = Field(None, description="The source of a bind mount, as the Compose file writes it.")
-    under: str | None = Field(None, description="A directory inside it; names are relative to that one.")
-    title: str | None = Field(None, description="What reports call this path.")
+    volume: str | None = Field(
+        default=None, description="The volume's key under `volumes:` in the Compose file."
+    )
+    bind: str | None = Field(
+        default=None, description="The source of a bind mount, as the Compose file writes it."
+    )
+    under: str | None = Field(
+        default=None, description="A directory inside it; names are relative to that one."
+    )
+    title: str | None = Field(default=None, description="What reports call this path.")
 
     @field_validator("under")
     @classmethod
@@ -67,7 +75,7 @@ class VolumePath:
             root="/".join(filter(None, (*where.values(), config.under))),
             detail={key: value for key, value in {**where, "title": config.title}.items() if value},
         )
-        self.within = 0.0
+        self.within = _WITHIN
 
     def observe(self, names: Sequence[str]) -> View:
         """All names in one archive stream. A volume, bind or `under` that is not there holds no names."""

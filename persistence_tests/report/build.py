@@ -183,7 +183,9 @@ class _Scenario:
             count=len(finding.names),
             evidence=list(finding.evidence),
             diagnosis=(
-                {"rule": diagnosis.rule, "cause": diagnosis.cause, "fix": diagnosis.fix} if diagnosis else None
+                {"rule": diagnosis.rule, "cause": diagnosis.cause, "fix": diagnosis.fix}
+                if diagnosis
+                else None
             ),
             reproduce=f"persistence run {self._began.source} --event {finding.event} --seed {self._seed}",
             location=Location(self._began.source, planned.line, planned.column, planned.text),

@@ -58,13 +58,13 @@ SYMPTOMS: dict[Symptom, tuple[str, str, str]] = {
     Symptom.MISSING: (
         "A write was acknowledged, and after the event the name is gone from every volume that was looked at.",
         "services:\n  api:\n    image: cms   # writes to /home/app/media, which no volume holds",
-        "services:\n  api:\n    image: cms\n    volumes: [\"media:/home/app/media\"]\nvolumes:\n  media:",
+        'services:\n  api:\n    image: cms\n    volumes: ["media:/home/app/media"]\nvolumes:\n  media:',
     ),
     Symptom.ORPHANED: (
         "The name is gone from its place, but its bytes are still on another volume of the engine, which the "
         "finding names. They can be copied back; the stack will not find them by itself.",
-        "volumes: [\"/home/app/media\"]   # anonymous: each new container gets a new one",
-        "volumes: [\"media:/home/app/media\"]",
+        'volumes: ["/home/app/media"]   # anonymous: each new container gets a new one',
+        'volumes: ["media:/home/app/media"]',
     ),
     Symptom.EMPTY: (
         "The name is there with 0 bytes, though more were acknowledged: the file was created, its content "
@@ -149,25 +149,25 @@ SYMPTOMS: dict[Symptom, tuple[str, str, str]] = {
 RULE_TEXTS: dict[str, tuple[str, str, str]] = {
     "tmpfs": (
         "The directory that the service writes to is a tmpfs: memory, empty after each start of the container.",
-        "tmpfs: [\"/home/app/media\"]",
-        "volumes: [\"media:/home/app/media\"]",
+        'tmpfs: ["/home/app/media"]',
+        'volumes: ["media:/home/app/media"]',
     ),
     "mount-elsewhere": (
         "The service has a named volume, but not where it writes: the files are in the writable layer.",
-        "volumes: [\"media:/media\"]   # the application writes to /home/app/media",
-        "volumes: [\"media:/home/app/media\"]",
+        'volumes: ["media:/media"]   # the application writes to /home/app/media',
+        'volumes: ["media:/home/app/media"]',
     ),
     "no-volume": (
         "No mount holds the directory that the service writes to: the files are in the container's writable layer, "
         "which survives a restart and goes with the container.",
         "services:\n  api:\n    image: cms",
-        "services:\n  api:\n    image: cms\n    volumes: [\"media:/home/app/media\"]\nvolumes:\n  media:",
+        'services:\n  api:\n    image: cms\n    volumes: ["media:/home/app/media"]\nvolumes:\n  media:',
     ),
     "anonymous-volume": (
         "The directory is on a volume without a name, from the Compose file or from the image's VOLUME. `down` and "
         "`up` give the service a new one; the old one stays on the engine and nothing refers to it.",
-        "volumes: [\"/home/app/media\"]",
-        "volumes: [\"media:/home/app/media\"]",
+        'volumes: ["/home/app/media"]',
+        'volumes: ["media:/home/app/media"]',
     ),
     "incomplete-restore": (
         "After backup and restore nothing is left of whole directories, while others are right.",
@@ -185,7 +185,8 @@ RULE_TEXTS: dict[str, tuple[str, str, str]] = {
         "write, fsync, rename, fsync the directory; return 201",
     ),
     "wiped-at-start": (
-        "The same volume is mounted before and after, and its files are gone: something that runs at start removes them.",
+        "The same volume is mounted before and after, and its files are gone: something that runs at start "
+        "removes them.",
         "rm -rf /data/* && cp -r /defaults/. /data/   # in the entrypoint",
         "mkdir -p /data/admin /data/blog   # creates what is absent, touches nothing else",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from persistence_tests.report.result import FindingResult, StepResult
+from persistence_tests.report.result import FindingResult, Location, StepResult
 
 EVIDENCE_SHOWN = 5
 
@@ -31,24 +31,12 @@ def reason_block(step: StepResult, source: str) -> str:
 
 def _lines(finding: FindingResult, step: StepResult) -> Iterator[str]:
     yield f"error[{finding.code}]: {headline(finding).split(': ', 1)[1]}"
-    place = finding.location
-    if place.line:
-        gutter = len(str(place.line))
-        margin = " " * gutter
-        yield f"{margin}--> {place.file}:{place.line}:{place.column}"
-        yield f"{margin} |"
-        marker = " " * (place.column - 1) + "^" * max(len(place.text.strip()) - (place.column - 1 - _indent(place.text)), 1)  # fmt: skip
-        injected = f" injected at +{step.event_at:.3f}s" if step.event_at is not None else ""
-        yield f"{place.line} | {place.text}"
-        yield f"{margin} | {marker}{injected}"
-    else:
-        margin = " "
-        yield f"{margin}--> {place.file}"
-    yield f"{margin} |"
+    margin = " " * len(str(finding.location.line))
+    yield from _frame(finding.location, step, margin)
     for line in finding.evidence[:EVIDENCE_SHOWN]:
         yield f"{margin} = note: {line}"
     if finding.count > EVIDENCE_SHOWN:
-        yield f"{margin} = note: and {finding.count - EVIDENCE_SHOWN} more names; all are in result.json and history.jsonl"
+        yield f"{margin} = note: and {finding.count - EVIDENCE_SHOWN} more names, all of them in result.json"
     if finding.diagnosis:
         yield f"{margin} = cause: {finding.diagnosis['cause']}"
         yield f"{margin} = help: {finding.diagnosis['fix']}"
@@ -58,5 +46,17 @@ def _lines(finding: FindingResult, step: StepResult) -> Iterator[str]:
     yield f"    {finding.reproduce}"
 
 
-def _indent(text: str) -> int:
-    return len(text) - len(text.lstrip())
+def _frame(place: Location, step: StepResult, margin: str) -> Iterator[str]:
+    """The line of the scenario file that asks for the step, marked; the step `up` stands on none."""
+    if not place.line:
+        yield f"{margin}--> {place.file}"
+        yield f"{margin} |"
+        return
+    yield f"{margin}--> {place.file}:{place.line}:{place.column}"
+    yield f"{margin} |"
+    yield f"{place.line} | {place.text}"
+    written = place.text.split(" #", 1)[0].rstrip()
+    marked = "^" * max(len(written) - place.column + 1, 1)
+    injected = f" at +{step.event_at:.3f}s" if step.event_at is not None else ""
+    yield f"{margin} | {' ' * (place.column - 1)}{marked}{injected}"
+    yield f"{margin} |"

@@ -144,11 +144,17 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
         _print_claims(console, scenario)
     console.print()
     style = STYLES[result.verdict]
-    console.print(f"[{style}]{result.verdict}[/{style}]: {escape(budget(result))}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[{style}]{result.verdict}[/{style}]: {escape(budget(result))}", highlight=False, soft_wrap=True
+    )
     if not result.complete:
         console.print(f"the run is not complete: {escape(result.stopped or '')}", style="bold yellow")
     if directory:
-        console.print(f"report: {escape(directory)}/ (summary.md, result.json, history.jsonl)", highlight=False, soft_wrap=True)
+        console.print(
+            f"report: {escape(directory)}/ (summary.md, result.json, history.jsonl)",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _counts(step: StepResult) -> str:

@@ -11,9 +11,16 @@ from persistence_tests.errors import StackError, UsageError
 from persistence_tests.model.closure import versions
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.model.records import AbsenceProbed, FoundElsewhere, Phase, Record, ScenarioBegan, StackReady
-from persistence_tests.paths.elsewhere import files_of
+from persistence_tests.model.records import (
+    AbsenceProbed,
+    FoundElsewhere,
+    Phase,
+    Record,
+    ScenarioBegan,
+    StackReady,
+)
 from persistence_tests.paths.direct import DirectPath
+from persistence_tests.paths.elsewhere import files_of
 from persistence_tests.paths.http import HttpPath
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.readiness import wait_ready

@@ -111,7 +111,7 @@ class EventStep:
             else:
                 kept = kept if kept is not None else self._epoch.stack.control.check(token)
                 there = kept[store]
-            checks.append(_check(duty, store, there))
+            checks.append(_check(duty, store.value, there))
         self._epoch.record(ControlsChecked(self._step, tuple(duty for duty, _ in wanted), tuple(checks)))
 
     def _backup_file_there(self, store: Store, seen: dict[str, Observations]) -> bool | None:
@@ -128,7 +128,7 @@ class EventStep:
         )
 
 
-def _check(duty: Duty, store: Store, there: bool | None) -> ControlCheck:
+def _check(duty: Duty, store: str, there: bool | None) -> ControlCheck:
     if there is None:
         return ControlCheck(store, duty, False, f"{store}: was never written")
     behaved = there is (duty is Duty.MUST_KEEP)

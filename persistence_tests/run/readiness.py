@@ -20,13 +20,12 @@ class HealthProbe(Protocol):
         ...
 
 
-def wait_ready(
-    stack: Stack, probe: tuple[HealthProbe, str] | None, within: float
-) -> tuple[bool, str | None]:
+def wait_ready(stack: Stack, probe: tuple[HealthProbe, str] | None, within: float) -> tuple[bool, str | None]:
     """Whether the stack became ready within `within` seconds, and why not.
 
     Ready: every container runs and no health check is open; where the scenario names a URL, it answers 2xx.
     """
+
     def obstacle() -> str | None:
         unready = stack.unready()
         if unready:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import platform
 import secrets
 import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -93,6 +91,6 @@ class Run:
         fresh = self.settings.report_dir / f".latest-{self.identity}"
         try:
             fresh.symlink_to(self.identity)
-            os.replace(fresh, latest)
+            fresh.replace(latest)
         except OSError:
-            Path(fresh).unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)

@@ -69,9 +69,7 @@ class Verification:
             seen[path.declared.name] = observations
         return seen
 
-    def _settle(
-        self, path: ReadingPath, names: Sequence[str], hopeless: set[str]
-    ) -> tuple[View, list[str]]:
+    def _settle(self, path: ReadingPath, names: Sequence[str], hopeless: set[str]) -> tuple[View, list[str]]:
         """The last look at each name, and the names that are wrong after the path's time."""
         view = path.observe(names)
         wrong = self._wrong(path, view.observations, names)

@@ -45,9 +45,7 @@ class WritePlan:
             for rule in (self._scenario.rules if rules is None else rules)
         ]
 
-    def _writes(
-        self, rule: WriteRule, step: str, count: int, largest: int | None
-    ) -> Iterator[PendingWrite]:
+    def _writes(self, rule: WriteRule, step: str, count: int, largest: int | None) -> Iterator[PendingWrite]:
         sizes = [size for size in rule.sizes if largest is None or size <= largest] or [min(rule.sizes)]
         directories = itertools.cycle(rule.into)
         for position in range(count):
@@ -80,9 +78,8 @@ class LiveWriters:
         self._stop = threading.Event()
         self._faults: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._write, args=(batch, journal), name=f"writer-{batch.rule.through}", daemon=True)
-            for batch in batches
-        ]  # fmt: skip
+            threading.Thread(target=self._write, args=(batch, journal), daemon=True) for batch in batches
+        ]
 
     def start(self) -> None:
         for thread in self._threads:

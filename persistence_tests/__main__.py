@@ -1,0 +1,3 @@
+from persistence_tests.cli import main
+
+main()
