@@ -39,12 +39,15 @@ class DirectConfig(BaseModel):
     service: str = Field(description="The service in whose containers the files are read and written.")
     root: str = Field(description="The directory, an absolute path in the container.")
     within: Duration = Field(
-        5.0, description="How long a read that is not yet right is tried again.", validate_default=True
+        default=5.0,
+        description="How long a read that is not yet right is tried again.",
+        validate_default=True,
     )
     atomic: bool = Field(
-        False, description="Whether a write shows either the old state or the new one, nothing between."
+        default=False,
+        description="Whether a write shows either the old state or the new one, nothing between.",
     )
-    title: str | None = Field(None, description="What reports call this path.")
+    title: str | None = Field(default=None, description="What reports call this path.")
 
     @field_validator("root")
     @classmethod
@@ -137,7 +140,9 @@ class DirectPath:
                 return list_by_exec(container, self._config.root), f"exec as {user}"
             except ToolsMissing as error:
                 return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({error})"
-        return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({container.name} is {container.status})"
+        return list_by_archive(
+            container, self._config.root
+        ), f"{_BY_ARCHIVE} ({container.name} is {container.status})"
 
 
 def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:

@@ -41,19 +41,25 @@ class HttpConfig(BaseModel):
         description='Where a file is served, such as "/media-files/{name}". The name is percent-encoded, '
         "its slashes are kept."
     )
-    scheme: Literal["http", "https"] = Field("http", description="What the port speaks.")
-    host: str | None = Field(None, description="The Host header, and the name that a certificate must bear.")
-    ca: str | None = Field(
-        None, description="PEM file of the certificate's authority, relative to the project directory."
+    scheme: Literal["http", "https"] = Field(default="http", description="What the port speaks.")
+    host: str | None = Field(
+        default=None, description="The Host header, and the name that a certificate must bear."
     )
-    headers: dict[str, str] | None = Field(None, description="Headers sent with every request.")
+    ca: str | None = Field(
+        default=None,
+        description="PEM file of the certificate's authority, relative to the project directory.",
+    )
+    headers: dict[str, str] | None = Field(default=None, description="Headers sent with every request.")
     within: Duration = Field(
-        5.0, description="How long a read that is not yet right is tried again.", validate_default=True
+        default=5.0,
+        description="How long a read that is not yet right is tried again.",
+        validate_default=True,
     )
     atomic: bool = Field(
-        True, description="Whether a write shows either the old state or the new one, nothing between."
+        default=True,
+        description="Whether a write shows either the old state or the new one, nothing between.",
     )
-    title: str | None = Field(None, description="What reports call this path.")
+    title: str | None = Field(default=None, description="What reports call this path.")
 
     @field_validator("url")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from typing import TYPE_CHECKING
 
 from persistence_tests.paths.archive import BrokenArchive, Tree, read_member, read_tree
@@ -91,7 +92,7 @@ def read_by_archive(container: Container, root: str, name: str, limit: int) -> b
     try:
         path.encode()
     except UnicodeEncodeError:  # the engine finds no name that is not UTF-8, but the directory around it
-        path = f"{os.path.dirname(path)}/."
+        path = f"{posixpath.dirname(path)}/."
     try:
         chunks, _ = container.get_archive(path)
         return read_member(chunks, member, limit)

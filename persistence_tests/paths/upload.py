@@ -34,11 +34,16 @@ _LONGEST_ANSWER = 1 << 16
 _POLL = 0.05
 
 
+class NotSendable(Exception):
+    """The request cannot say what the operation means."""
+
+
 class HttpWriter:
     """Sends operations from several threads, each with a connection of its own.
 
     `ok`    a whole 2xx answer other than 202, after the whole request was sent
-    `fail`  no connection came about, or one of 400 401 403 404 405 409 411 413 415 422
+    `fail`  nothing was sent (no connection, no way to write the name), or the answer is one of
+            400 401 403 404 405 409 411 413 415 422
     `info`  everything else
     """
 
@@ -81,8 +86,12 @@ class HttpWriter:
         try:
             request = _Request.of(self._method, self._url, self._multipart, pending)
             status, detail = sender.send(request)
-        except (NotConnected, EngineUnavailable) as error:
+        except NotSendable as error:
             journal.completed(operation.identity, Outcome.FAIL, f"not sent: {error}")
+            return True
+        except (NotConnected, EngineUnavailable) as error:
+            said = error.what if isinstance(error, EngineUnavailable) else str(error)
+            journal.completed(operation.identity, Outcome.FAIL, f"not sent: {said}")
             return False
         except (OSError, http.client.HTTPException) as error:
             said = str(error) or repr(error)
@@ -121,6 +130,8 @@ class _Request:
         kind = _TYPES[operation.payload.kind] if operation.payload else _TYPES[PayloadKind.BYTES]
         if multipart is None:
             return cls(method, target, kind, pending)
+        if "\r" in filename or "\n" in filename:
+            raise NotSendable("a file name in a multipart form cannot hold a line break")
         boundary = uuid4().hex
         request = cls(method, target, f"multipart/form-data; boundary={boundary}", pending)
         names = f"name={_parameter(multipart)}; filename={_parameter(filename)}"
@@ -162,13 +173,18 @@ class _Request:
             found.append(f"the answer says sha256 {facts['sha256'][:64]}, sent was {payload.sha256}")
         if isinstance(facts.get("size"), int) and facts["size"] != payload.size:
             found.append(f"the answer says {facts['size']} bytes, sent were {payload.size}")
+        names = (self._operation.name, self._operation.name.rpartition("/")[2])
+        if isinstance(facts.get("name"), str) and facts["name"] not in names:
+            found.append(f"the answer says it is called {facts['name'][:300]!r}")
         return "; ".join(found)
 
 
 def _parameter(value: str) -> str:
-    """A quoted string as servers read it back: backslash before quote and backslash, no line breaks."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("\r", "%0D").replace("\n", "%0A") + '"'
+    """A quoted string: backslash before quote and backslash.
+
+    Browsers write %22 for a quote, which most servers take literally; all tried here undo a backslash.
+    """
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class _Sender:

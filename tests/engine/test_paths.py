@@ -76,7 +76,7 @@ class TinyStack:
         return self.engine.helper(mounts, labels=self.identity.labels, **options)
 
     def containers(self, service: str | None = None) -> list[Any]:
-        label = {"label": f"tiny={self.prefix}-{service}"}
+        label: dict[str, Any] = {"label": f"tiny={self.prefix}-{service}"}
         found = self.engine.client.containers.list(all=True, filters=label)
         return sorted(found, key=lambda container: str(container.name))
 
@@ -329,10 +329,10 @@ def test_a_service_without_a_container_is_a_problem(stack: TinyStack) -> None:
 
 
 def test_replicas_that_differ_disagree(stack: TinyStack) -> None:
-    for number in (1, 2):
-        container = stack.run("api", number=number)
+    first, second = (stack.run("api", number=number) for number in (1, 2))
+    for number, container in enumerate((first, second), 1):
         container.exec_run(["sh", "-c", f"mkdir -p {ROOT}; cd {ROOT}; echo same > same; echo {number} > own"])
-    container.exec_run(["sh", "-c", f"echo > {ROOT}/second"])
+    second.exec_run(["sh", "-c", f"echo > {ROOT}/second"])
 
     view = direct(stack).observe(["same", "own"])
 
@@ -417,7 +417,7 @@ def test_a_full_disk_in_the_middle_of_the_content_is_unknown(stack: TinyStack) -
 def test_a_kill_in_the_middle_leaves_one_unknown(stack: TinyStack) -> None:
     container = stack.run("api", **with_volume(stack))
     batch = [pending(number, f"f{number}", b"y" * 200_000) for number in range(1, 6)]
-    batch[2] = pending(3, "f3", b"z" * 200_000, before_last=lambda: container.kill())
+    batch[2] = pending(3, "f3", b"z" * 200_000, before_last=container.kill)
 
     journal = write(direct(stack), *batch)
 

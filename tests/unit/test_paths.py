@@ -192,10 +192,7 @@ def test_an_archive_that_ends_early_is_never_taken_for_a_whole_one(
     end = len(whole.rstrip(b"\0")) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
     length = data.draw(st.integers(0, end + tarfile.BLOCKSIZE - 1 if contents else tarfile.BLOCKSIZE))
     with pytest.raises(BrokenArchive):
-        tree = read_tree([whole[:length]])
-        missing = set(contents) - set(tree.files)
-        assert missing, "a cut in the padding of the last file"
-        raise AssertionError(f"{missing} are taken for absent")
+        read_tree([whole[:length]])
 
 
 def test_links_directories_and_other_nodes_of_an_archive() -> None:
@@ -203,7 +200,8 @@ def test_links_directories_and_other_nodes_of_an_archive() -> None:
     with tarfile.open(fileobj=raw, mode="w") as archive:
         for name, kind_of, linked in (
             (".", tarfile.DIRTYPE, ""), ("./d/", tarfile.DIRTYPE, ""), ("./d/f", tarfile.REGTYPE, ""),
-            ("./hard", tarfile.LNKTYPE, "./d/f"), ("./soft", tarfile.SYMTYPE, "d/f"), ("./pipe", tarfile.FIFOTYPE, ""),
+            ("./hard", tarfile.LNKTYPE, "./d/f"), ("./soft", tarfile.SYMTYPE, "d/f"),
+            ("./pipe", tarfile.FIFOTYPE, ""),
         ):  # fmt: skip
             member = tarfile.TarInfo(name)
             member.type, member.linkname, member.mode = kind_of, linked, 0o4755

@@ -337,7 +337,8 @@ def test_redirects_without_an_end_end(server: Server) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
 def test_a_compressed_body_is_hashed_as_what_it_says(server: Server, coding: str) -> None:
     content = b"many many many " * 100
-    packed = {"gzip": gzip.compress, "deflate": zlib.compress, "identity": bytes}[coding](content)
+    packed = gzip.compress(content) if coding == "gzip" else zlib.compress(content)
+    packed = content if coding == "identity" else packed
     seen = look(server, says(200, packed, Content_Encoding=coding))
     assert (seen.kind, seen.size, seen.sha256) == (NodeKind.FILE, len(content), digest(content))
     if coding != "identity":
@@ -391,7 +392,8 @@ def test_headers_of_the_scenario_are_sent(server: Server) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"url": "media/{name}"}, {"url": "/media"}, {"url": "/{name}/{other}"}, {"port": 0}, {"port": 70000},
-     {"scheme": "ftp"}, {"within": "soon"}, {"headers": {"a b": "c"}}, {"headers": {"a": "b\r\nc: d"}}, {"extra": 1}],
+     {"scheme": "ftp"}, {"within": "soon"}, {"headers": {"a b": "c"}}, {"headers": {"a": "b\r\nc: d"}},
+     {"extra": 1}],
 )  # fmt: skip
 def test_wrong_configurations_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -595,6 +597,8 @@ def test_a_connection_closed_between_requests_is_made_anew(server: Server) -> No
         (b'{"size": 8}', "8 bytes"),
         (b'{"data": {"size": 9}}', "9 bytes"),
         (b'{"size": 7, "name": "f"}', ""),
+        (b'{"size": 7, "name": "uploads/f"}', ""),
+        (b'{"size": 7, "name": "f-1"}', "'f-1'"),
         (b"[1]", ""),
         (b"created", ""),
     ],
@@ -621,7 +625,7 @@ def test_a_multipart_upload_as_sent(server: Server, kind: PayloadKind, content_t
 
     server.script = script
     content = bytes(range(256)) * 1000
-    send(server.port, pending(1, 'a b/c/q"\\\n.bin', content, kind))
+    send(server.port, pending(1, 'a b/c/q"\\é.bin', content, kind))
 
     ((request, body),) = bodies
     assert (request.method, request.target) == ("POST", "/api/v1/media/a%20b/c")
@@ -630,12 +634,21 @@ def test_a_multipart_upload_as_sent(server: Server, kind: PayloadKind, content_t
     assert (
         body
         == (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="q\\"\\\\%0A.bin"\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="q\\"\\\\é.bin"\r\n'
             f"Content-Type: {content_type}\r\n\r\n"
         ).encode()
         + content
         + f"\r\n--{boundary}--\r\n".encode()
     )
+
+
+def test_a_name_that_a_form_cannot_hold_is_not_sent(server: Server) -> None:
+    server.script = says(201)
+    journal = send(server.port, pending(1, "d/line\nbreak", b"x"), pending(2, "d/f", b"x"))
+    assert journal.lines == [("invoked", 1), ("fail", 1), ("invoked", 2), ("ok", 2)]
+    assert "line break" in journal.details[1][0] and len(server.requests) == 1
+    journal = send(server.port, pending(3, "d/line\nbreak", b"x"), request="PUT /{name}", multipart=None)
+    assert journal.lines[1] == ("ok", 3) and server.requests[-1] == ("PUT", "/d/line%0Abreak")
 
 
 def test_a_raw_upload_and_a_delete_as_sent(server: Server) -> None:
