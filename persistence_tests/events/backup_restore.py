@@ -9,7 +9,7 @@ from pydantic import Field
 
 from persistence_tests.events.archive import CommandFailed, back_up, restore
 from persistence_tests.events.base import Controls, During, Event, Options, Proof
-from persistence_tests.events.evidence import INSPECT, STREAM, WORDS, Case, unchanged
+from persistence_tests.events.evidence import INSPECT, STREAM, WORDS, Case, named_volumes, unchanged
 from persistence_tests.model.records import DataFate
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
 
@@ -76,6 +76,9 @@ class BackupRestore(Event):
             case.fact(INSPECT, fact)
         for key in before.containers:
             self._still_there(case, key)
+        for name in named_volumes(before):
+            if others := case.mounted_by_others(name):
+                case.fact(STREAM, f"volume {name}: mounted by {others} other containers")
         for name, change in case.delta.volumes.items():
             if change is Change.GONE:
                 case.problem(f"volume {name} is gone after the restore")
@@ -87,11 +90,10 @@ class BackupRestore(Event):
         old, new = case.before.containers[key], case.after.containers.get(key)
         change = case.delta.containers.get(key, Change.SAME)
         if new is None or (old.running and not new.running):
-            case.problem(f"{who} was running before the backup, and after the restore it is {WORDS[change]}")
-        done = [
-            event for event in case.container_events(old.identity) if event.action.startswith("exec_start")
-        ]
-        if done:
-            case.fact(STREAM, f"{who}: {len(done)} commands executed in container {old.identity[:12]}")
+            case.problem(f"{who} ran before the backup, and after the restore it is {WORDS[change]}")
+        case.doings(who, old.identity)
+        events = case.container_events(old.identity)
+        if executed := sum(event.action.startswith("exec_start") for event in events):
+            case.fact(STREAM, f"{who}: {executed} commands executed in container {old.identity[:12]}")
         if change is not Change.SAME and change in LASTING:
             case.fact(INSPECT, f"{who}: {WORDS[change]} by the stack's own commands")

@@ -213,6 +213,19 @@ class Case:
     def container_events(self, identity: str) -> Sequence[EngineEvent]:
         return self._containers[identity]
 
+    def doings(self, who: str, identity: str) -> None:
+        """Tells what was done to a container, without judging it."""
+        if done := [
+            _described(event) for event in self._containers[identity] if event.action in DISTURBANCES
+        ]:
+            self.fact(STREAM, f"{who}: {', '.join(done)} (container {identity[:12]})")
+
+    def mounted_by_others(self, volume: str) -> int:
+        """How many containers that are not the stack's own mounted a volume."""
+        own = {c.identity for state in (self.before, self.after) for c in state.containers.values()}
+        mounts = (event for event in self._volumes[volume] if event.action == "mount")
+        return len({event.attributes.get("container", "") for event in mounts} - own)
+
     def volume_destroyed_and_made(self, name: str) -> bool:
         """A `create` alone means nothing: the engine emits one whenever a container asks for the volume."""
         actions = [event.action for event in self._volumes[name]]

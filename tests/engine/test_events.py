@@ -163,7 +163,9 @@ def put(stack: Stack, name: str) -> None:
 
 def names(stack: Stack) -> set[str]:
     [api] = stack.containers("api")
-    return set(bytes(api.exec_run(["ls", "/data"]).output).decode().split())
+    output = api.exec_run(["ls", "/data"]).output
+    assert isinstance(output, bytes)
+    return set(output.decode().split())
 
 
 def applied(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from persistence_tests.events import EVENTS
 from persistence_tests.events.base import Event
+from persistence_tests.stack.compose import CommandResult
 from persistence_tests.stack.control import NAMED_VOLUME
 from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.state import ContainerState, EngineEvent, EngineState, VolumeState
@@ -519,3 +521,58 @@ def test_replicas_are_told_apart() -> None:
     ).problems
     assert "api-2: expected the same container, started again, but it is unchanged" in problems
     assert not any(problem.startswith("api-1") for problem in problems)
+
+
+class Silent:
+    """A run that takes no notice of a checkpoint."""
+
+    def checkpoint(self) -> None:
+        return
+
+
+def restored(tmp_path: Path) -> Event:
+    """A backup-restore that was applied: the archive is made by a command on paper."""
+    event = made("backup-restore", {"backup": "./b", "restore": "./r {archive}"})
+
+    def command(line: str, **_: Any) -> CommandResult:
+        (tmp_path / "a.tar").write_text(line)
+        return CommandResult("a.tar", "", 0)
+
+    event.apply(cast("Any", SimpleNamespace(workspace=tmp_path, config=CONFIG, command=command)), Silent())
+    return event
+
+
+def test_a_restore_may_start_containers_again(tmp_path: Path) -> None:
+    engine = PaperEngine()
+    before = engine.state()
+    for service in ("api", "proxy"):
+        engine.end(service)
+        engine.stopped(service)
+        engine.start(service)
+    attributes = {"container": "f" * 64}
+    seen = [*engine.seen, EngineEvent(999, "volume", "mount", "paper_media", attributes)]
+    proof = restored(tmp_path).prove(before, engine.state(), seen)
+    assert proof.problems == ()
+    facts = [fact.fact for fact in proof.evidence if fact.source == "stream"]
+    assert any(
+        fact.startswith("api: kill with signal 9, die with exit code 137, stop, start") for fact in facts
+    )
+    assert "volume paper_media: mounted by 1 other containers" in facts
+
+
+def test_a_restore_must_leave_what_ran_running(tmp_path: Path) -> None:
+    engine = PaperEngine()
+    before = engine.state()
+    engine.end("api")
+    problems = restored(tmp_path).prove(before, engine.state(), engine.seen).problems
+    assert problems == ("api ran before the backup, and after the restore it is there, but not running",)
+    without = {key: state for key, state in before.containers.items() if key != "api-1"}
+    problems = restored(tmp_path).prove(before, replace(before, containers=without), ()).problems
+    assert problems == ("api ran before the backup, and after the restore it is gone",)
+
+
+def test_a_restore_must_leave_the_volumes(tmp_path: Path) -> None:
+    before = PaperEngine().state()
+    left = {name: volume for name, volume in before.volumes.items() if name != "paper_media"}
+    problems = restored(tmp_path).prove(before, replace(before, volumes=left), ()).problems
+    assert problems == ("volume paper_media is gone after the restore",)

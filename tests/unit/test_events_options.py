@@ -1,0 +1,258 @@
+"""What scenario files may say of events, and what the events read from a Compose configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from persistence_tests.events import EVENTS
+from persistence_tests.events.archive import CommandFailed, back_up, restore
+from persistence_tests.events.base import Event
+from persistence_tests.events.configuration import built, own_volumes, remade_with, restarted_with
+from persistence_tests.events.evidence import signal_number
+from persistence_tests.events.waiting import wait_until
+from persistence_tests.model.records import DataFate
+from persistence_tests.stack.compose import CommandResult
+from persistence_tests.stack.state import Store
+
+COMMANDS = {"backup": "./b", "restore": "./r {archive}"}
+
+
+def made(name: str, **options: Any) -> Event:
+    kind = EVENTS[name]
+    return kind(kind.Options.model_validate(options))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "title"),
+    [
+        ("up", {}, "up"),
+        ("stop-start", {"title": "a power switch"}, "a power switch"),
+        ("kill", {}, "kill all services (SIGKILL)"),
+        ("kill", {"service": "api", "while": "writing"}, "kill api (SIGKILL) while writing"),
+        ("kill", {"service": ["api", "db"], "signal": "term"}, "kill api, db (SIGTERM)"),
+        ("kill", {"service": "api", "signal": 9}, "kill api (SIGKILL)"),
+        ("crash", {"service": "api", "while": "writing"}, "crash api while writing"),
+        ("volume-recreate", {}, "volume-recreate"),
+        ("volume-recreate", {"volume": "media", **COMMANDS}, "volume-recreate of media, then restore"),
+        ("backup-restore", COMMANDS, "backup-restore"),
+    ],
+)
+def test_titles(name: str, options: dict[str, Any], title: str) -> None:
+    assert made(name, **options).title == title
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("up", {"service": "api"}),
+        ("kill", {"service": []}),
+        ("kill", {"service": ""}),
+        ("kill", {"signal": "SIGNOTHING"}),
+        ("kill", {"signal": 0}),
+        ("kill", {"signal": True}),
+        ("kill", {"while": "reading"}),
+        ("crash", {"signal": "SIGTERM"}),
+        ("volume-recreate", {"backup": "./b"}),
+        ("volume-recreate", {"restore": "./r"}),
+        ("backup-restore", {}),
+        ("backup-restore", {"backup": "", "restore": "./r"}),
+    ],
+)
+def test_options_that_are_refused(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        made(name, **options)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_option_is_described_and_every_event_summed_up(name: str) -> None:
+    kind = EVENTS[name]
+    properties = kind.Options.model_json_schema()["properties"]
+    assert properties
+    assert all(entry.get("description") for entry in properties.values())
+    assert kind.name == name
+    assert kind.summary
+
+
+def test_while_is_the_key_of_the_file() -> None:
+    assert "while" in EVENTS["kill"].Options.model_json_schema()["properties"]
+    assert made("kill", **{"while": "writing"}).during == "writing"
+    assert made("crash").during is None
+    assert made("restart").during is None
+
+
+def test_services_and_volumes_to_validate() -> None:
+    assert made("kill", service=["api", "db", "api"]).services() == ("api", "db")
+    assert made("crash", service="api").services() == ("api",)
+    assert made("kill").services() == ()
+    assert made("restart").services() == ()
+    assert made("volume-recreate", volume="media").volumes() == ("media",)
+    assert made("volume-recreate").volumes() == ()
+
+
+def test_fates_and_resets() -> None:
+    destroying = {"down-volumes", "volume-recreate"}
+    for name in EVENTS:
+        event = made(name, **(COMMANDS if name == "backup-restore" else {}))
+        assert event.resets is (name in destroying)
+        expected = DataFate.RESTORED if name == "backup-restore" else DataFate.KEPT
+        assert event.fate() is (DataFate.DESTROYED if name in destroying else expected)
+    assert made("volume-recreate", **COMMANDS).fate() is DataFate.RESTORED
+
+
+@pytest.mark.parametrize(
+    ("names", "lose", "keep"),
+    [
+        (("restart", "stop-start", "kill", "crash"), Store.TMPFS, Store.LAYER),
+        (("recreate", "down-up", "rebuild"), Store.LAYER, Store.NAMED),
+        (("down-volumes", "volume-recreate"), Store.NAMED, Store.EXTERNAL),
+        (("backup-restore",), Store.AFTER_BACKUP, Store.BEFORE_BACKUP),
+        (("up",), None, Store.NAMED),
+    ],
+)
+def test_controls(names: tuple[str, ...], lose: Store | None, keep: Store) -> None:
+    for name in names:
+        assert (EVENTS[name].controls.must_lose, EVENTS[name].controls.must_keep) == (lose, keep)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("9", 9), ("KILL", 9), ("SIGKILL", 9), ("sigterm", 15), ("", None), ("nothing", None)],
+)
+def test_signals_are_known_by_name_and_number(text: str, number: int | None) -> None:
+    assert signal_number(text) == number
+
+
+CONFIG: dict[str, Any] = {
+    "services": {
+        "api": {"build": {"context": "."}},
+        "worker": {"image": "p-api"},
+        "named": {"build": {"context": "."}, "image": "own:1"},
+        "twin": {"image": "own:1"},
+        "shares": {"image": "x", "network_mode": "service:api"},
+        "deeper": {"image": "x", "pid": "service:shares"},
+        "volumes": {"image": "x", "volumes_from": ["named:ro", "container:other"]},
+        "follower": {"image": "x", "depends_on": {"shares": {"restart": True}, "twin": {}}},
+        "second": {"image": "x", "depends_on": {"follower": {"restart": True}, "api": {"restart": False}}},
+    },
+    "volumes": {"a": {"name": "p_a"}, "b": {"name": "b", "external": True}, "c": None},
+}
+
+
+def test_what_a_rebuild_reaches() -> None:
+    assert built(CONFIG, "p") == {"api", "worker", "named", "twin"}
+    remade = remade_with(CONFIG, built(CONFIG, "p"))
+    assert remade == {"api", "worker", "named", "twin", "shares", "deeper", "volumes"}
+    assert restarted_with(CONFIG, remade) == {"follower"}
+    assert remade_with(CONFIG, {"deeper"}) == {"deeper"}
+    assert built({}, "p") == frozenset()
+
+
+def test_external_volumes_are_not_the_projects_own() -> None:
+    assert own_volumes(CONFIG) == ("a", "c")
+    assert own_volumes({}) == ()
+
+
+@given(st.sets(st.sampled_from(sorted(CONFIG["services"]))))
+def test_a_service_is_remade_or_restarted_or_neither(remade: set[str]) -> None:
+    everything = remade_with(CONFIG, remade)
+    assert remade <= everything
+    assert remade_with(CONFIG, everything) == everything
+    assert not everything & restarted_with(CONFIG, everything)
+
+
+class PaperStack:
+    """Answers the commands of a stack from a function, in a real directory."""
+
+    def __init__(self, workspace: Path, play: Any, config: dict[str, Any] | None = None) -> None:
+        self.workspace = workspace
+        self.config = config or {}
+        self.lines: list[str] = []
+        self._play = play
+
+    def command(self, line: str, timeout: float = 1) -> CommandResult:
+        self.lines.append(line)
+        stdout = self._play(self.workspace)
+        return CommandResult(stdout or "", "", 0)
+
+
+def backed_up(stack: PaperStack) -> str:
+    return back_up(cast("Any", stack), "./b").path
+
+
+@pytest.mark.parametrize("last", ["./out/a b.tar", "out/a b.tar", "ok\n./out/a b.tar\n\n"])
+def test_the_archive_is_what_the_last_line_says(tmp_path: Path, last: str) -> None:
+    def play(workspace: Path) -> str:
+        (workspace / "out").mkdir()
+        (workspace / "out" / "a b.tar").write_text("archive")
+        (workspace / "newer.log").write_text("log")
+        return last
+
+    assert backed_up(PaperStack(tmp_path, play)) == "./out/a b.tar"
+
+
+def test_an_archive_outside_the_workspace_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "outside.tar").write_text("other")
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    with pytest.raises(CommandFailed, match="no file appeared"):
+        backed_up(PaperStack(workspace, lambda _: "../outside.tar"))
+
+
+def test_files_that_the_stack_itself_writes_are_no_archive(tmp_path: Path) -> None:
+    config = {
+        "services": {
+            "api": {"volumes": [{"type": "bind", "source": str(tmp_path / "data"), "target": "/data"}]}
+        }
+    }
+    (tmp_path / "data").mkdir()
+
+    def play(workspace: Path) -> str:
+        (workspace / "a.tar").write_text("archive")
+        (workspace / "data" / "upload").write_text("an upload")
+        return "done"
+
+    assert backed_up(PaperStack(tmp_path, play, config)) == "./a.tar"
+
+    def into_the_bind(workspace: Path) -> str:
+        (workspace / "data" / "b.tar").write_text("archive")
+        return "done"
+
+    assert backed_up(PaperStack(tmp_path, into_the_bind, config)) == "./data/b.tar"
+
+
+def test_an_archive_that_is_written_again_under_its_name_counts(tmp_path: Path) -> None:
+    (tmp_path / "latest.tar").write_text("old")
+
+    def play(workspace: Path) -> str:
+        (workspace / "latest.tar").write_text("newer")
+        return "latest.tar"
+
+    assert backed_up(PaperStack(tmp_path, play)) == "./latest.tar"
+
+
+def test_the_archive_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    stack = PaperStack(tmp_path, lambda workspace: str((workspace / "it's $HOME.tar").write_text("x")))
+    archive = back_up(cast("Any", stack), "./b")
+    restore(cast("Any", stack), "./r {archive} --to ${TARGET}", archive)
+    assert stack.lines[-1] == """./r './it'"'"'s $HOME.tar' --to ${TARGET}"""
+
+
+def test_waiting_ends_with_the_condition_or_with_the_time() -> None:
+    answers = iter([False, False, True])
+    assert wait_until(lambda: next(answers), 5)
+    assert not wait_until(lambda: False, 0)
+    assert wait_until(lambda: True, 0)
+
+
+def test_options_that_were_given_reach_the_event() -> None:
+    event = made("volume-recreate", volume="media")
+    stack = SimpleNamespace(config=CONFIG, volume=lambda key: f"p_{key}", control=SimpleNamespace())
+    event.prepare(cast("Any", stack))
+    assert getattr(event, "_own") == {}  # noqa: B009  neither media nor the control's volume is in this configuration
