@@ -81,6 +81,7 @@ class Ledger:
     def _forget(self) -> None:
         self._names: dict[str, Name] = {}
         self._states: dict[str, States] = {}
+        self._tried: dict[str, set[int]] = {}
         self.baseline: dict[str, frozenset[str]] = {}
         self._step = _Step()
         self._pass: dict[tuple[str, str], Observation] = {}
@@ -167,9 +168,11 @@ class Ledger:
         """Operations whose bytes `name` may have held, and those that were tried on it."""
         entry = self.name(name)
         held = versions(self.states(name)) | entry.acknowledged | entry.undone
-        tried = (self.operations[i] for i in self.epoch_operations)
-        own = frozenset(o.identity for o in tried if name in (o.name, o.target))
-        return own.union(*(version.operations for version in held))
+        return frozenset(self._tried.get(name, ())).union(*(version.operations for version in held))
+
+    def tried(self, name: str) -> int:
+        """How many operations of this epoch were on `name`, those that failed included."""
+        return len(self._tried.get(name, ()))
 
     def renames(self) -> list[Logged]:
         """Renames that may or may not have happened, as their targets see them."""
@@ -200,6 +203,9 @@ class Ledger:
     def _invoked(self, operation: Operation) -> None:
         self.operations[operation.identity] = operation
         self.epoch_operations.add(operation.identity)
+        for name in (operation.name, operation.target):
+            if name is not None:
+                self._tried.setdefault(name, set()).add(operation.identity)
         if operation.payload:
             self.specs[operation.identity] = operation.payload
         elif operation.kind in WRITES_CONTENT:

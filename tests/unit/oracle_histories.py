@@ -205,12 +205,10 @@ class Play:
             ControlsChecked(self.step, tuple(Duty), checks),
         )
 
-    def content(self, content: Content | None) -> Observation:
+    def content(self, content: Content | None, stored: bool = True) -> Observation:
         if content is None:
             return ABSENT
-        whole = b"".join(tile_bytes(tile, self.lengths.get(tile[0], 1)) for tile in content)
-        digest = sha256(whole).hexdigest()
-        return Observation(NodeKind.FILE, len(whole), digest, "0644", "1000:1000", spans=spans(content))
+        return _observation(content, tuple(self.lengths.get(tile[0], 1) for tile in content), stored)
 
     def names(self) -> list[str]:
         operations = [record.operation for record in self.records if isinstance(record, Invoked)]
@@ -218,9 +216,8 @@ class Play:
 
     def look(self, path: PathDeclared, changed: Mapping[str, Observation] | None = None) -> PathObserved:
         phase = Phase.AFTER if self._event_is_over() else Phase.BEFORE
-        seen = {name: self.content(self.disk.get(name)) for name in {*self.names(), *self.disk}}
-        if not path.stored:
-            seen = {name: replace(o, mode=None, owner=None) for name, o in seen.items()}
+        names = {*self.names(), *self.disk}
+        seen = {name: self.content(self.disk.get(name), path.stored) for name in sorted(names)}
         directory = Observation(NodeKind.DIRECTORY, mode="0755", owner="1000:1000")
         directories = dict.fromkeys(self.directories, directory) if path.lists else {}
         changed = dict(changed or {})
@@ -263,6 +260,15 @@ class Play:
         self.observe()
         self.end_step()
         return self
+
+
+@lru_cache(maxsize=10_000)
+def _observation(content: Content, lengths: tuple[int, ...], stored: bool) -> Observation:
+    whole = b"".join(tile_bytes(tile, length) for tile, length in zip(content, lengths, strict=True))
+    digest = sha256(whole).hexdigest()
+    if stored:
+        return Observation(NodeKind.FILE, len(whole), digest, "0644", "1000:1000", spans=spans(content))
+    return Observation(NodeKind.FILE, len(whole), digest, status=200, spans=spans(content))
 
 
 def spans(content: Sequence[Tile]) -> tuple[Span, ...]:

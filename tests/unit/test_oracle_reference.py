@@ -9,22 +9,32 @@ from hypothesis import strategies as st
 
 from persistence_tests.model.finding import Verdict
 from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome, PromiseClass
-from tests.unit.oracle_histories import JUNK, ZEROS, Content, Play
+from tests.unit.oracle_histories import API, JUNK, VOLUME, ZEROS, Content, Play
 from tests.unit.reference_model import EMPTY, Act, World, still_possible, worlds
 
 NAMES = ("admin/a", "admin/b", "c", "deep/er/d")
 OUTCOMES = {"ok": Outcome.OK, "fail": Outcome.FAIL, "info": Outcome.INFO, "lost": None}
 
 Choice = tuple[int, int, int, str, bool]
-choices = st.tuples(
-    st.integers(0, 5),
-    st.integers(0, len(NAMES) - 1),
-    st.integers(0, 3),
-    st.sampled_from(["ok", "ok", "ok", "fail", "info", "lost"]),
-    st.booleans(),
+FATES = ("ok", "ok", "ok", "fail", "info", "lost")
+
+
+def choice_of(first: int, second: int) -> Choice:
+    number, place = divmod(first, len(NAMES))
+    fate, rest = divmod(second % 48, 8)
+    return number % 12, place, rest % 4, FATES[fate], rest >= 4
+
+
+def choices_of(script: bytes) -> list[Choice]:
+    return [choice_of(*script[at : at + 2]) for at in range(0, len(script) - 1, 2)]
+
+
+# One operation takes two bytes: drawing each field by itself would take longer than judging.
+batches = st.binary(max_size=10).map(choices_of)
+shown = st.binary(min_size=6, max_size=6).map(
+    lambda drawn: [int.from_bytes(drawn[at : at + 2], "big") for at in (0, 2, 4)]
 )
-batches = st.lists(choices, max_size=5)
-many = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass
@@ -87,7 +97,7 @@ class Parallel:
 
 
 def play() -> Play:
-    return Play(steps=(("up", "up"), ("restart", "restart"), ("kill", "kill")))
+    return Play(paths=(VOLUME, API), steps=(("up", "up"), ("restart", "restart"), ("kill", "kill")))
 
 
 def written_first(parallel: Parallel, name: str) -> None:
@@ -125,7 +135,7 @@ def up_and_two_steps(
 
 
 @many
-@given(batches, batches, batches, st.lists(st.integers(0, 10_000), min_size=3, max_size=3))
+@given(batches, batches, batches, shown)
 def test_a_history_without_a_fault_never_yields_a_finding(
     opening: list[Choice], later: list[Choice], during: list[Choice], shows: list[int]
 ) -> None:
@@ -138,11 +148,8 @@ def test_a_history_without_a_fault_never_yields_a_finding(
     ]
 
 
-damages = st.tuples(
-    st.sampled_from(["gone", "empty", "cut", "made of", "of another"]),
-    st.integers(0, len(NAMES) - 1),
-    st.lists(st.integers(0, 30), max_size=4),
-)
+DAMAGES = ("gone", "empty", "cut", "made of", "made of", "of another")
+damages = st.binary(min_size=2, max_size=6).map(lambda d: (DAMAGES[d[0] % len(DAMAGES)], d[1], list(d[2:])))
 
 
 def damaged(parallel: Parallel, damage: tuple[str, int, list[int]]) -> dict[str, Content]:
@@ -172,7 +179,7 @@ def damaged(parallel: Parallel, damage: tuple[str, int, list[int]]) -> dict[str,
 
 
 @many
-@given(batches, batches, batches, st.lists(st.integers(0, 10_000), min_size=3, max_size=3), damages)
+@given(batches, batches, batches, shown, damages)
 def test_the_oracle_finds_what_the_model_does_not_allow_and_nothing_else(
     opening: list[Choice],
     later: list[Choice],
@@ -187,21 +194,18 @@ def test_the_oracle_finds_what_the_model_does_not_allow_and_nothing_else(
     possible = any(world.as_dict() == one.disk for world in parallel.known)
     one.observe()
     one.end_step()
-    judged = one.judgement("kill")
-    assert judged.verdict is (Verdict.KEPT if possible else Verdict.LOST), judged
-    assert bool(judged.findings) is not possible
-    assert one.judgement("up").verdict is one.judgement("restart").verdict is Verdict.KEPT
-
-
-levels = st.sampled_from([Acknowledgement.EXIT_0, Acknowledgement.EXIT_0, Acknowledgement.FSYNC])
+    up, restart, kill = one.judged().steps
+    assert kill.verdict is (Verdict.KEPT if possible else Verdict.LOST), kill
+    assert bool(kill.findings) is not possible
+    assert up.verdict is restart.verdict is Verdict.KEPT
 
 
 @many
-@given(st.lists(st.tuples(choices, levels), max_size=4), st.integers(0, 10_000), damages)
+@given(st.binary(max_size=8), st.integers(0, 10_000), damages)
 def test_power_loss_may_take_what_was_not_promised_and_nothing_else(
-    operations: list[tuple[Choice, Acknowledgement]], show: int, damage: tuple[str, int, list[int]]
+    script: bytes, show: int, damage: tuple[str, int, list[int]]
 ) -> None:
-    parallel = Parallel(Play(steps=(("up", "up"), ("power-loss", "power-loss"))))
+    parallel = Parallel(Play(paths=(VOLUME, API), steps=(("up", "up"), ("power-loss", "power-loss"))))
     one = parallel.play.opened()
     first = one.disk["admin/first"]
     parallel.known = [World((("admin/first", first),), ())]
@@ -209,7 +213,8 @@ def test_power_loss_may_take_what_was_not_promised_and_nothing_else(
     written_first(parallel, "admin/second")
     weak_names: set[str] = set()
     acts: list[Act] = []
-    for (number, place, tiles, fate, atomic), level in operations:
+    for at, (number, place, tiles, fate, atomic) in enumerate(choices_of(script)):
+        level = Acknowledgement.FSYNC if script[2 * at + 1] > 192 else Acknowledgement.EXIT_0
         exists = NAMES[place] in parallel.sure
         kind_number = (0, 1, 2)[number % 3] if exists else 0
         if kind_number == 1 and NAMES[place] in weak_names:

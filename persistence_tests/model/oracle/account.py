@@ -150,8 +150,10 @@ class Scenario:
         account.before.append(judgement)
         self.before_events += judgement.wrong
         self._credit(account, judgement)
-        for path, observations in batch.files.items():
-            self.facts.remember(path, batch.directories[path] | observations, self.ledger)
+        for vantage in self.facts.vantages:
+            if vantage.stored and vantage.path in batch.files:
+                seen = batch.directories[vantage.path] | batch.files[vantage.path]
+                self.facts.remember(vantage.path, seen, self.ledger)
 
     def _credit(self, account: Account, judgement: Judgement) -> None:
         """Note which acknowledged operations of this step were seen, and where."""

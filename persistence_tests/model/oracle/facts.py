@@ -24,10 +24,10 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The last observation before an event, and the operations that the name had seen by then."""
+    """The last observation before an event, and how many operations the name had seen by then."""
 
     seen: Observation
-    operations: frozenset[int]
+    operations: int
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Facts:
 
     def remember(self, path: str, observations: dict[str, Observation], ledger: Ledger) -> None:
         for name, seen in observations.items():
-            self.before[path, name.strip("/")] = Before(seen, ledger.operations_on(name))
+            self.before[path, name.strip("/")] = Before(seen, ledger.tried(name))
 
     def was_wrong(self, name: str, path: str, metadata: bool) -> bool:
         return (name, path, metadata) in self.wrong or (name, path, False) in self.wrong

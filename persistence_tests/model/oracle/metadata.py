@@ -21,7 +21,7 @@ def wrong_metadata(
     changes: dict[str, list[str]] = {}
     for sight in sights:
         before = facts.before.get((sight.path, name))
-        if before is None or not _same_file(before, sight.seen, ledger.operations_on(name)):
+        if before is None or not _same_file(before, sight.seen, ledger.tried(name)):
             continue
         for change in changed(before.seen, sight.seen):
             changes.setdefault(sight.path, []).append(change)
@@ -35,7 +35,7 @@ def changed(before: Observation, now: Observation) -> list[str]:
     return [f"{what} was {old}, is {new}" for what, old, new in pairs if old and new and old != new]
 
 
-def _same_file(before: Before, now: Observation, operations: frozenset[int]) -> bool:
+def _same_file(before: Before, now: Observation, operations: int) -> bool:
     """Content of 0 and 1 byte does not tell two writes apart, so none may have come between."""
     if before.seen.kind is not NodeKind.FILE or now.kind is not NodeKind.FILE:
         return False

@@ -81,6 +81,8 @@ def resolve(sights: list[Sight]) -> list[Sight]:
     The bytes are right there: `unserved`. They are wrong or gone there: part of the same finding. No stored
     path was looked at: an absence is `missing`, an error `unserved`.
     """
+    if not any(sight.judged is Judged.GONE for sight in sights):
+        return sights
     stored = [sight for sight in sights if sight.stored]
     right = any(sight.judged is Judged.RIGHT for sight in stored)
     wrong = sorted((s.symptom for s in stored if s.symptom), key=list(Symptom).index)
