@@ -15,7 +15,10 @@ from persistence_tests.scenario.scenario import Scenario
 
 def refused_by_compose(scenario: Scenario, said: str) -> Problem:
     """Compose cannot resolve the Compose files: its own words, at `stack.compose`."""
-    words = " ".join(said.split()) or "it gave no reason"
+    # Of a failed command only its output counts here: it follows the line that names the command.
+    output = said.partition(":\n")[2] or said
+    lines = (line.strip().removeprefix("| ") for line in output.splitlines())
+    words = " ".join(filter(None, lines)) or "it gave no reason"
     what = f"Compose refuses {' and '.join(map(str, scenario.stack.compose))}: {words}"
     return scenario.document.problem(("stack", "compose"), what, _MEND)
 
@@ -41,9 +44,20 @@ def _services(resolved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: service or {} for name, service in (resolved.get("services") or {}).items()}
 
 
-def _no_service(document: Document, location: Location, service: str, resolved: Mapping[str, Any]) -> Problem:
-    remedy = did_you_mean(service, _services(resolved), "its services are")
-    return document.problem(location, f"the stack has no service `{shorten(service)}`", remedy)
+def _missing_service(
+    scenario: Scenario, location: Location, service: str, resolved: Mapping[str, Any]
+) -> Problem | None:
+    """What is wrong with a service's name, if anything: there is none, or its profiles are not brought up."""
+    found = _services(resolved).get(service)
+    if found is None:
+        remedy = did_you_mean(service, _services(resolved), "its services are")
+        what = f"the stack has no service `{shorten(service)}`"
+        return scenario.document.problem(location, what, remedy)
+    profiles, chosen = found.get("profiles") or [], scenario.stack.profiles
+    if profiles and "*" not in chosen and not set(profiles) & set(chosen):
+        what = f"the service `{service}` is not brought up: it belongs to the profile {listed(profiles)}"
+        return scenario.document.problem(location, what, f"add `profiles: [{profiles[0]}]` to `stack`")
+    return None
 
 
 def _no_volume(document: Document, location: Location, volume: str, resolved: Mapping[str, Any]) -> Problem:
@@ -91,8 +105,9 @@ def _paths(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]
         at: Location = ("paths", name)
         service, port = getattr(config, "service", None), getattr(config, "port", None)
         volume, bind = getattr(config, "volume", None), getattr(config, "bind", None)
-        if service is not None and service not in services:
-            yield _no_service(document, (*at, "service"), service, resolved)
+        problem = service and _missing_service(scenario, (*at, "service"), service, resolved)
+        if problem:
+            yield problem
         elif service is not None and port is not None:
             published = [
                 entry.get("target")
@@ -121,12 +136,12 @@ def _publish(service: str, port: int) -> str:
 
 
 def _events(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
-    document, services, volumes = scenario.document, _services(resolved), resolved.get("volumes") or {}
+    document, volumes = scenario.document, resolved.get("volumes") or {}
     for place, step in enumerate(scenario.steps):
         at: Location = ("events", place)
         for service in step.event.services():
-            if service not in services:
-                yield _no_service(document, _mention(document, at, service), service, resolved)
+            if problem := _missing_service(scenario, _mention(document, at, service), service, resolved):
+                yield problem
         named = getattr(step.event.options, "volume", None)
         if isinstance(named, str) and named not in volumes:
             yield _no_volume(document, _mention(document, at, named), named, resolved)

@@ -228,7 +228,11 @@ def _promise(model: Any, paths: dict[str, tuple[str, BaseModel]], words: Vocabul
 def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
     from persistence_tests.model.payload import DEFAULT_SIZES
 
-    where = ", ".join(part.into) if len(part.into) <= 3 else f"{len(part.into)} directories"
+    where = (
+        ", ".join(name or "the root" for name in part.into)
+        if len(part.into) <= 3
+        else f"{len(part.into)} directories"
+    )
     return WriteRule(
         index=index,
         through=part.through,

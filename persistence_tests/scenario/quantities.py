@@ -56,18 +56,20 @@ def url_path(value: Any) -> Any:
 
 
 def directory(value: Any) -> Any:
-    """A directory below a path's root; "." is the root itself."""
+    """A directory below a path's root, without a slash at its end."""
     if not isinstance(value, str):
-        return value
-    if value == ".":
         return value
     parts = value.rstrip("/").split("/")
     if value.startswith("/") or not value or "\0" in value or any(part in {"", ".", ".."} for part in parts):
         raise wrong(
             "this is no directory below the root of the paths",
-            "write it relative to the root, like `admin` or `admin/logos`; `.` is the root itself",
+            "write it relative to the root, like `admin` or `admin/logos`",
         )
     return "/".join(parts)
+
+
+def directory_or_root(value: Any) -> Any:
+    return "" if value == "." else directory(value)
 
 
 def one_or_many(value: Any) -> Any:
@@ -94,6 +96,11 @@ Mode = Annotated[
     BeforeValidator(mode),
     WithJsonSchema({"type": "string", "pattern": f"^{_MODE.pattern}$", "examples": ["0755"]}),
 ]
+
+DirectoryOrRoot = Annotated[
+    str, BeforeValidator(directory_or_root), WithJsonSchema({"type": "string", "minLength": 1})
+]
+"""As `Directory`; the root itself is written "." and read ""."""
 
 UrlPath = Annotated[str, BeforeValidator(url_path), WithJsonSchema({"type": "string", "pattern": "^/"})]
 

@@ -30,10 +30,9 @@ class Ready:
 class WriteRule:
     """Files written in each step, before its event; `index` is the rule's place in the file, from 0.
 
-    `files` is the number of files a step; `into` (relative to the root of the paths, "." is the root
-    itself), `kinds` and `sizes` (bytes) are taken in turn. `request` ("POST /api/v1/media/{directory}") is
-    None for a path that is not HTTP; `multipart` is the form field that carries the file, None where the
-    body is the file.
+    `files` is the number of files a step; `into` (relative to the root of the paths, "" is that root),
+    `kinds` and `sizes` (bytes) are taken in turn. `request` ("POST /api/v1/media/{directory}") is None for
+    a path that is not HTTP; `multipart` is the form field that carries the file, None where the body does.
     """
 
     index: int

@@ -12,7 +12,15 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.paths.duration import Duration
 from persistence_tests.scenario.document import shorten
-from persistence_tests.scenario.quantities import ByteCount, Directory, Mode, OneOrMany, UrlPath, wrong
+from persistence_tests.scenario.quantities import (
+    ByteCount,
+    Directory,
+    DirectoryOrRoot,
+    Mode,
+    OneOrMany,
+    UrlPath,
+    wrong,
+)
 from persistence_tests.scenario.vocabulary import Vocabulary
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -87,8 +95,8 @@ class WritePart(Part):
     """Files that are written in each step, before its event."""
 
     through: Text = Field(description="The path that the files are written through.")
-    into: Annotated[tuple[Directory, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
-        description="The directories that take the files in turn, relative to the root of the paths."
+    into: Annotated[tuple[DirectoryOrRoot, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
+        description="The directories that take the files in turn, relative to the root of the paths; `.` is that root."
     )
     files: int = Field(default=20, description="How many files are written in each step.", ge=1, le=100_000)
     kinds: Annotated[tuple[PayloadKind, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(

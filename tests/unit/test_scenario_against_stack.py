@@ -82,6 +82,7 @@ WRONG = {
     "service far from any": [("direct: { service: app", "direct: { service: nginx")],
     "service of an event": [("kill: { service: app", "kill: { service: workr")],
     "one service of several": [("kill: { service: app", "kill: { service: [app, workr]")],
+    "service of a profile": [("kill: { service: app", "kill: { service: worker")],
     "port": [("port: 8001", "port: 8000")],
     "port that is not TCP": [("port: 8001", "port: 53")],
     "service without ports": [("api: { service: app", "api: { service: silent")],
@@ -122,5 +123,9 @@ def test_a_stack_with_nothing_in_it(
 def test_the_words_of_compose_stand_at_the_compose_file(tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     written(tmp_path, SOUND, NAME)
     scenario = load(NAME, VOCABULARY)
-    problem = refused_by_compose(scenario, "services.app.ports.0 must be a string\n")
+    said = "services.app.ports.0 must be a string\n"
+    problem = refused_by_compose(scenario, said)
+    assert problem == refused_by_compose(
+        scenario, f"`docker compose config` failed with exit code 1:\n| {said}"
+    )
     assert str(ScenarioError([problem])).replace(str(tmp_path), "/project") == snapshot

@@ -58,6 +58,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "size that is none": [("files: 4", "sizes: [0, 4 kilo]")],
     "size in parts of a byte": [("files: 4", "sizes: [0.3KiB]")],
     "directory outside": [("[admin, blog], files", "[../admin, /blog], files")],
+    "directory that is the root": [("directories: [admin", "directories: [., admin")],
     "machine isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: machine")],
     "other isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: none")],
     "unknown commands": [("compose: compose.yaml", "compose: compose.yaml\n  commands: all")],
