@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
-from persistence_tests.stack import workspace
+from persistence_tests.stack import buildcache, workspace
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.feed import SECOND, nanoseconds
 from persistence_tests.stack.identity import RUN_LABEL, STACK_LABEL, WORKSPACE_LABEL
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """`kind` is container, volume, network, image or workspace; `age` in seconds, None where nobody knows.
+    """`kind` is container, volume, network, image, workspace or cache; `age` in seconds, None where nobody knows.
 
     `live` says that the process that made it still runs on this machine.
     """
@@ -52,9 +52,20 @@ class Leftovers:
         """Without what belongs to runs that are still alive."""
         return Leftovers(tuple(leftover for leftover in self.found if not leftover.live))
 
+    def lines(self) -> list[str]:
+        """One line for each, to be shown."""
+        return [
+            f"{leftover.kind:<9}  {leftover.name}"
+            + (f"  (run {leftover.run}, {_ago(leftover.age)})" if leftover.run else "")
+            for leftover in self.found
+        ]
 
-def leftovers(engine: Engine) -> Leftovers:
-    """Everything on the engine with a run's label, and the workspaces on this machine; of live runs too."""
+
+def leftovers(engine: Engine, *, cache: bool = False) -> Leftovers:
+    """Everything on the engine with a run's label, and the workspaces on this machine; of live runs too.
+
+    The layers kept for the next build are in it only where `cache` is asked for.
+    """
     api = engine.client.api
     filters = {"label": RUN_LABEL}
     with engine_answers("looking for leftovers"):
@@ -71,7 +82,7 @@ def leftovers(engine: Engine) -> Leftovers:
             *(("network", e["Name"], e["Labels"], e.get("Created")) for e in api.networks(filters=filters)),
             *(("image", _tag(e), e["Labels"], e["Created"]) for e in api.images(filters=filters)),
         ]
-    live = {str(path) for path in workspace.existing() if (m := workspace.read_marker(path)) and m.is_live}
+    living = {str(path) for path in workspace.existing() if (m := workspace.read_marker(path)) and m.is_live}
     found = [
         Leftover(
             kind,
@@ -79,11 +90,14 @@ def leftovers(engine: Engine) -> Leftovers:
             labels.get(RUN_LABEL, ""),
             labels.get(STACK_LABEL, ""),
             _age(created, now),
-            labels.get(WORKSPACE_LABEL) in live,
+            labels.get(WORKSPACE_LABEL) in living,
         )
         for kind, name, labels, created in listed
     ]
-    return Leftovers((*found, *_workspaces({labels.get(WORKSPACE_LABEL, "") for _, _, labels, _ in listed})))
+    found += _workspaces({labels.get(WORKSPACE_LABEL, "") for _, _, labels, _ in listed})
+    if cache:
+        found += [Leftover("cache", tag, "", "", None, False) for tag in buildcache.kept(engine)]
+    return Leftovers(tuple(found))
 
 
 def remove(engine: Engine, leftovers: Leftovers) -> list[str]:
@@ -98,7 +112,14 @@ def remove(engine: Engine, leftovers: Leftovers) -> list[str]:
             workspace.remove(Path(leftover.name), engine, labels)
         except StackError as error:
             failures.append(error.what)
-    return failures
+    return failures + buildcache.forget(engine, [cached.name for cached in leftovers.of_kind("cache")])
+
+
+def _ago(age: float | None) -> str:
+    if age is None:
+        return "age unknown"
+    minutes = int(age // 60)
+    return f"{minutes} min old" if minutes < 120 else f"{minutes // 60} h old"
 
 
 def _workspaces(labelled: Iterable[str]) -> list[Leftover]:

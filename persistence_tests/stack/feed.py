@@ -91,7 +91,7 @@ class EventFeed:
                     with self._arrived:
                         self._keep(raw)
                         self._arrived.notify_all()
-            except Exception:  # noqa: BLE001  an engine that goes away, and a stream that is closed, end it in many ways
+            except Exception:
                 pass
             self._closed.wait(RECONNECT)
 

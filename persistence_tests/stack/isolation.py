@@ -402,14 +402,26 @@ def _network(plan: _Plan, key: str, network: Config) -> Config:
         out["driver_opts"] = Reset()
         plan.changes.append(f"network {key}: the bridge's fixed name is dropped")
     if overlaps := _overlapping(network, plan.taken_subnets):
-        plan.refusals.append(
-            Refusal(
-                f"{where}.ipam",
-                f"the subnet {overlaps} is in use on this engine",
-                "leave the subnet out in a Compose file for tests (`ipam: !reset null`), or stop what uses it",
+        if _has_fixed_address(plan, key):
+            plan.refusals.append(
+                Refusal(
+                    f"{where}.ipam",
+                    f"the subnet {overlaps} is in use on this engine, and services have fixed addresses in it",
+                    "leave subnet and addresses out in a Compose file for tests, or stop what uses it",
+                )
             )
-        )
+        else:
+            out["ipam"] = Reset()
+            plan.changes.append(f"network {key}: its subnet {overlaps} is in use, and becomes a free one")
     return out
+
+
+def _has_fixed_address(plan: _Plan, key: str) -> bool:
+    attachments = [
+        ((service or {}).get("networks") or {}).get(key) or {}
+        for service in _part(plan.original, "services").values()
+    ]
+    return any(attached.get("ipv4_address") or attached.get("ipv6_address") for attached in attachments)
 
 
 def _overlapping(network: Config, taken: Iterable[str]) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.model.records import StackPrepared
-from persistence_tests.stack import control, isolation, override, workspace
+from persistence_tests.stack import buildcache, control, isolation, override, workspace
 from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, run_process
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
@@ -31,6 +31,7 @@ from persistence_tests.stack.inspection import (
     service_of,
 )
 from persistence_tests.stack.logs import logs
+from persistence_tests.stack.references import common_ancestor, outside_references
 from persistence_tests.stack.redaction import redacted
 from persistence_tests.stack.refusal import refuse
 from persistence_tests.stack.spec import StackSpec
@@ -73,6 +74,7 @@ class Stack:
         self._changes = list(plan.changes)
         self._recorded: set[str] = set()
         self._built = False
+        self._layers: dict[str, str] = {}
         self._feed: EventFeed | None = None
 
     @classmethod
@@ -88,10 +90,12 @@ class Stack:
         project = project_name(run, scenario)
         directory = spec.project_directory
         original, shadow, active = _resolve(spec, engine, project)
+        references = outside_references(spec.compose, directory)
+        below = directory.relative_to(common_ancestor(directory, references))
         root = workspace.create(run)
-        identity = Identity(run, project, str(root), str(root / "stack" / directory.name))
+        identity = Identity(run, project, str(root), str(root / "stack" / below))
         try:
-            return cls._isolated(spec, engine, identity, original, shadow, active)
+            return cls._isolated(spec, engine, identity, original, shadow, active, references)
         except BaseException:
             workspace.remove(root, None, {})
             raise
@@ -105,6 +109,7 @@ class Stack:
         original: dict[str, Any],
         shadow: dict[str, Any],
         active: Sequence[str],
+        references: Sequence[Path],
     ) -> Stack:
         directory = spec.project_directory
         plan = isolation.isolate(
@@ -120,6 +125,7 @@ class Stack:
         if refusals:
             raise refuse(refusals, str(spec.compose[0]))
         changes = _copy(spec, identity, plan, original)
+        workspace.copy_references(references, directory, Path(identity.project_directory))
         control.write_context(Path(identity.workspace) / "control", engine.helper_image)
         compose = Compose(
             engine_url=engine.url,
@@ -135,7 +141,14 @@ class Stack:
         )
         stack = cls(spec, engine, identity, compose, plan, original)
         stack._changes += changes
-        stack._settle()
+        try:
+            stack._settle()
+        except StackError as error:
+            raise StackRefused(
+                f"the copy of the project directory cannot be used: {error.what}",
+                where=str(spec.compose[0]),
+                remedy="keep every file that the Compose files name below the project directory",
+            ) from error
         compose.before = stack.record_volumes
         return stack
 
@@ -166,6 +179,7 @@ class Stack:
             return
         self.compose.run("build", timeout=UP_TIMEOUT)
         self._label_image_volumes()
+        self._layers = buildcache.layers_below_labels(self.engine, self._built_images())
         self._built = True
 
     def start(self) -> None:
@@ -190,6 +204,7 @@ class Stack:
         if self._feed is not None:
             self._feed.close()
             self._feed = None
+        buildcache.keep(self.engine, str(self.spec.project_directory), self._layers)
         failures = remove_labelled(self.engine, self._own, self._recorded)
         try:
             workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
@@ -454,14 +469,22 @@ class Stack:
                 except NotFound:
                     self.engine.client.networks.create(name, labels=labels, check_duplicate=True)
 
+    def _image(self, service: str) -> str:
+        return str(self.config["services"][service].get("image") or f"{self.compose.project}-{service}")
+
+    def _built_images(self) -> dict[str, str]:
+        return {
+            name: self._image(name) for name, entry in self.config["services"].items() if entry.get("build")
+        }
+
     def _label_image_volumes(self) -> None:
         """Give a label to the anonymous volumes that images declare, which the engine would make without one."""
         from docker.errors import ImageNotFound
 
         declared = {}
         pulled = False
-        for name, service in self.config["services"].items():
-            reference = service.get("image") or f"{self.compose.project}-{name}"
+        for name in self.config["services"]:
+            reference = self._image(name)
             try:
                 image = self.engine.client.images.get(reference)
             except ImageNotFound:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BUSY = 5.0
 POLL = 0.05
+PASSES = 4
 BUSY_STATUS = (403, 409, 500)
 
 Listed = list[dict[str, Any]]
@@ -22,33 +23,45 @@ Listed = list[dict[str, Any]]
 def remove_labelled(
     engine: Engine, labels: list[str], recorded_volumes: Iterable[str] = (), *, images: bool = True
 ) -> list[str]:
-    """Remove everything that has all of `labels` ("key=value", the run's), and the anonymous volumes of its containers.
+    """Remove everything that has all of `labels` ("key=value", the run's), and its containers' anonymous volumes.
 
-    Idempotent; `images` false leaves the images. Returns what could not be removed, in words.
+    Idempotent; `images` false leaves the images. Returns what could not be removed, in words. Looks again until nothing is found: an interrupted
+    Compose may have left the engine making one more container.
     """
-    api = engine.client.api
-    filters = {"label": labels}
-    failures: list[str] = []
     volumes = set(recorded_volumes)
+    failures: list[str] = []
+    for _ in range(PASSES):
+        found, failures = _remove_once(engine, {"label": labels}, volumes, images)
+        if not found:
+            break
+    return failures
 
-    for entry in _listed(failures, "containers", lambda: api.containers(all=True, filters=filters)):
+
+def _remove_once(
+    engine: Engine, filters: dict[str, Any], volumes: set[str], with_images: bool
+) -> tuple[int, list[str]]:
+    api = engine.client.api
+    failures: list[str] = []
+    containers = _listed(failures, "containers", lambda: api.containers(all=True, filters=filters))
+    for entry in containers:
         volumes |= {m["Name"] for m in entry.get("Mounts") or () if m["Type"] == "volume" and m.get("Name")}
         name = (entry.get("Names") or [entry["Id"][:12]])[0].lstrip("/")
         failures += _removed(
             f"container {name}", partial(api.remove_container, entry["Id"], v=True, force=True)
         )
-    for entry in _listed(failures, "networks", lambda: api.networks(filters=filters)):
+    networks = _listed(failures, "networks", lambda: api.networks(filters=filters))
+    for entry in networks:
         failures += _removed(f"network {entry['Name']}", partial(api.remove_network, entry["Id"]))
     labelled = _listed(failures, "volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
-    for name in sorted(
-        {entry["Name"] for entry in labelled} | {v for v in volumes if _is_abandoned(engine, v)}
-    ):
+    names = {entry["Name"] for entry in labelled} | {name for name in volumes if _is_abandoned(engine, name)}
+    for name in sorted(names):
         failures += _removed(f"volume {name}", partial(api.remove_volume, name))
-    if not images:
-        return failures
-    for entry in _listed(failures, "images", lambda: api.images(filters=filters)):
-        failures += _removed(f"image {entry['Id'][:19]}", partial(api.remove_image, entry["Id"], force=True))
-    return failures
+    images = _listed(failures, "images", lambda: api.images(filters=filters)) if with_images else []
+    for entry in images:
+        what = f"image {entry['Id'][:19]}"
+        # Busy is also one that another of them is built on: it goes in the next pass.
+        failures += _removed(what, partial(api.remove_image, entry["Id"], force=True), patience=0.5)
+    return len(containers) + len(networks) + len(names) + len(images), failures
 
 
 def _is_abandoned(engine: Engine, name: str) -> bool:
@@ -75,12 +88,12 @@ def _listed(failures: list[str], what: str, listing: Callable[[], Listed]) -> Li
         return []
 
 
-def _removed(what: str, action: Callable[[], Any]) -> list[str]:
+def _removed(what: str, action: Callable[[], Any], patience: float = BUSY) -> list[str]:
     """Try until it is gone or was already; what is still busy (a mount, a removal under way) is tried again."""
     import requests
     from docker.errors import APIError, DockerException, NotFound
 
-    deadline = time.monotonic() + BUSY
+    deadline = time.monotonic() + patience
     while True:
         try:
             action()

@@ -119,11 +119,12 @@ def copy_project(
         out = set()
         for name in names:
             path = here / name
-            if here == Path(".") and name in LEFT_OUT or (project / path).resolve() in skipped:
-                out.add(name)
-            elif below_empty and not any(path.is_relative_to(k) or k.is_relative_to(path) for k in kept):
-                out.add(name)
-            elif not _is_copyable(project / path):
+            if (
+                (here == Path() and name in LEFT_OUT)
+                or (project / path).resolve() in skipped
+                or (below_empty and not any(path.is_relative_to(k) or k.is_relative_to(path) for k in kept))
+                or not _is_copyable(project / path)
+            ):
                 out.add(name)
         return out
 
@@ -138,6 +139,14 @@ def copy_project(
         raise StackError(
             f"the project directory cannot be copied: {error}", where=str(project), remedy="make it readable"
         ) from error
+
+
+def copy_references(references: Iterable[Path], project: Path, target: Path) -> None:
+    """Copy single files from outside the project directory to the same place relative to its copy."""
+    for path in references:
+        copied = Path(os.path.normpath(target / os.path.relpath(path, project)))
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copied)
 
 
 def remove(directory: Path, engine: Engine | None, labels: dict[str, str]) -> None:
