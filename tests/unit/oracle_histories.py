@@ -165,7 +165,9 @@ class Play:
     def tiles(self, identity: int) -> Content:
         return tuple((identity, place) for place in range(self.lengths[identity]))
 
-    def write(self, name: str, tiles: int = 1, outcome: Outcome = Outcome.OK, **details: Any) -> Operation:
+    def write(
+        self, name: str, tiles: int = 1, outcome: Outcome | None = Outcome.OK, **details: Any
+    ) -> Operation:
         """Create or overwrite a name and let it come to pass."""
         kind = OperationKind.OVERWRITE if name in self.disk else OperationKind.CREATE
         operation = self.operation(kind, name, tiles, **details)

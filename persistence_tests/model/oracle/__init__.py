@@ -7,11 +7,11 @@
     passes      all paths at one moment: findings, counts, notes
     account     the records of a step, gathered
     verdict     the verdict of a step
-    judge       the whole history
+    judging     the whole history
 
 `dangling` and `unreferenced` need observations of a database's rows, which no path makes yet.
 """
 
-from persistence_tests.model.oracle.judge import judge
+from persistence_tests.model.oracle.judging import judge
 
 __all__ = ["judge"]

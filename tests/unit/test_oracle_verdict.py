@@ -1,0 +1,643 @@
+"""Verdicts: what makes a step inconclusive, unavailable, skipped, lost, and never green for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
+from persistence_tests.model.history import HistoryWriter, read_history
+from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome, PromiseClass
+from persistence_tests.model.oracle import judge
+from persistence_tests.model.records import (
+    Completed,
+    ControlCheck,
+    ControlsChecked,
+    DataFate,
+    Duty,
+    EventEnded,
+    Invoked,
+    PathObserved,
+    Phase,
+    Record,
+    RuleDeclared,
+    ScenarioBegan,
+    StackReadyAgain,
+    StepEnded,
+    StepFaulted,
+    StepSkipped,
+)
+from tests.unit.oracle_histories import FOUR, INDEX_PAGE, Play
+from tests.unit.test_oracle_reference import Choice, batches, shown, up_and_two_steps
+
+ERROR = Observation(NodeKind.ERROR, status=502)
+
+
+def restarted(play: Play | None = None, gone: tuple[str, ...] = ()) -> Play:
+    """A step that is kept, but for the names in `gone` after the event."""
+    play = (play or Play()).opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    for name in gone:
+        play.disk.pop(name)
+    play.observe()
+    play.end_step()
+    return play
+
+
+def edited(play: Play, edit: Callable[[Record], Record | None]) -> StepJudgement:
+    """Judge the step `restart` of the history with some of its records changed or left out."""
+    records = [edit(record) for record in play.records]
+    play.records = [record for record in records if record is not None]
+    return play.judgement()
+
+
+def without(kind: type) -> Callable[[Record], Record | None]:
+    return lambda record: None if isinstance(record, kind) and getattr(record, "step", "") != "up" else record
+
+
+def with_fields(kind: type, **fields: Any) -> Callable[[Record], Record | None]:
+    def edit(record: Record) -> Record:
+        return replace(record, **fields) if isinstance(record, kind) else record
+
+    return edit
+
+
+def test_a_sound_step_is_kept_with_its_counts() -> None:
+    judged = restarted().judged()
+    up, restart = judged.steps
+    assert judged.verdict is up.verdict is restart.verdict is Verdict.KEPT
+    assert restart.reasons == ()
+    assert {path: (count.checked, count.ok) for path, count in restart.paths.items()} == {
+        path.name: (2, 2) for path in FOUR
+    }
+
+
+FAILED_CONTROL = (
+    ControlCheck("tmpfs", Duty.MUST_LOSE, False, "the file is still there"),
+    ControlCheck("named volume", Duty.MUST_KEEP, True, ""),
+)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["nothing lost", "a file lost"])
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (with_fields(EventEnded, landed=False, problems=("no container was restarted",)), "did not land"),
+        (with_fields(EventEnded, problems=("a volume was recreated",)), "something else as well"),
+        (without(EventEnded), "the event did not end"),
+        (without(ControlsChecked), "the controls were not checked"),
+        (with_fields(ControlsChecked, checks=()), "control was not checked"),
+        (with_fields(ControlsChecked, checks=FAILED_CONTROL), "did not behave: the file is still there"),
+        (without(StackReadyAgain), "ready again"),
+        (without(StepEnded), "the run ended in the middle of this step"),
+        (
+            lambda r: StepFaulted("restart", "the engine went away") if isinstance(r, StepEnded) else r,
+            "engine",
+        ),
+    ],
+)
+def test_what_makes_a_step_inconclusive_also_where_something_is_lost(
+    edit: Callable[[Record], Record | None], reason: str, gone: bool
+) -> None:
+    judged = edited(restarted(gone=("a",) if gone else ()), edit)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert any(reason in line for line in judged.reasons)
+    assert gone or not judged.findings
+
+
+def test_a_loss_is_listed_though_the_event_did_not_land() -> None:
+    judged = edited(restarted(gone=("a",)), with_fields(EventEnded, landed=False))
+    assert [finding.symptom for finding in judged.findings] == [Symptom.MISSING]
+    assert judged.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("path", [path.name for path in FOUR])
+def test_a_pass_that_was_not_made_or_could_not_be_is_inconclusive(phase: Phase, path: str) -> None:
+    def mine(record: Record) -> bool:
+        return isinstance(record, PathObserved) and (record.step, record.phase, record.path) == (
+            "restart",
+            phase,
+            path,
+        )
+
+    assert edited(restarted(), lambda r: None if mine(r) else r).verdict is Verdict.INCONCLUSIVE
+    failed = PathObserved("restart", phase, path, "", {}, problem="exec failed")
+    judged = edited(restarted(), lambda r: failed if mine(r) else r)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert any("exec failed" in reason for reason in judged.reasons)
+
+
+def test_a_name_that_a_path_was_not_asked_for_is_not_kept() -> None:
+    def forgetful(record: Record) -> Record:
+        if isinstance(record, PathObserved) and record.phase is Phase.AFTER and record.path == "api":
+            rest = {name: seen for name, seen in record.observations.items() if name != "a"}
+            return replace(record, observations=rest)
+        return record
+
+    judged = edited(restarted(), forgetful)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.reasons == ("api was not asked after the event for a",)
+
+
+def test_an_oracle_that_raises_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    play = restarted()
+    monkeypatch.setattr("persistence_tests.model.oracle.judging.judge_step", fail)
+    judged = play.judged()
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert [step.verdict for step in judged.steps] == [Verdict.INCONCLUSIVE] * 2
+    assert judged.steps[1].reasons == ("the oracle could not judge: ZeroDivisionError: planted",)
+
+
+def test_a_history_that_makes_no_sense_is_inconclusive() -> None:
+    play = restarted()
+    play.records = [record for record in play.records if not isinstance(record, Invoked)]
+    assert {step.verdict for step in play.judged().steps} == {Verdict.INCONCLUSIVE}
+    play.records = [record for record in play.records if not isinstance(record, ScenarioBegan)]
+    judged = play.judged()
+    assert (judged.verdict, judged.steps) == (Verdict.INCONCLUSIVE, ())
+    assert judge([]) == ()
+
+
+# The stack does not come back
+
+
+def down(gone_on_volume: bool) -> StepJudgement:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event(ready=False)
+    errors = {path: dict.fromkeys(play.names(), ERROR) for path in ("direct", "api", "proxy")}
+    if gone_on_volume:
+        errors["volume"] = {"a": ABSENT}
+    play.observe(errors)
+    play.end_step()
+    return play.judgement()
+
+
+def test_a_stack_that_does_not_come_back_is_unavailable_and_its_volume_judged_all_the_same() -> None:
+    judged = down(gone_on_volume=False)
+    assert (judged.verdict, judged.findings) == (Verdict.UNAVAILABLE, ())
+    assert judged.reasons == ("the stack was not ready again after 0.7 s: exit 1",)
+    assert judged.paths["volume"].checked == judged.paths["volume"].ok == 2
+    judged = down(gone_on_volume=True)
+    assert judged.verdict is Verdict.LOST
+    assert [(f.symptom, f.paths, f.names) for f in judged.findings] == [
+        (Symptom.MISSING, ("volume",), ("a",))
+    ]
+
+
+def test_a_stack_that_was_never_ready_is_inconclusive() -> None:
+    play = Play()
+    play.begin(ready=False)
+    judged = play.judged()
+    assert [step.verdict for step in judged.steps] == [Verdict.INCONCLUSIVE] * 2
+    assert all("the stack was never ready: no answer on /health" in step.reasons for step in judged.steps)
+
+
+def test_a_step_after_a_stack_that_was_not_ready_again_from_nothing_is_inconclusive() -> None:
+    play = restarted(Play(steps=(("up", "up"), ("restart", "restart"), ("kill", "kill"))))
+    play.epoch(2, ready=False)
+    judged = play.judged()
+    assert [step.verdict for step in judged.steps] == [Verdict.KEPT, Verdict.KEPT, Verdict.INCONCLUSIVE]
+
+
+# Never green for nothing
+
+
+def test_a_scenario_whose_every_write_fails_is_never_kept() -> None:
+    for outcome in (Outcome.FAIL, Outcome.INFO, None):
+        play = Play()
+        play.begin()
+        for step in ("up", "restart"):
+            play.begin_step(step)
+            operation = play.operation(OperationKind.CREATE, f"file-of-{step}")
+            play.invoke(operation, outcome)
+            play.observe()
+            if step == "restart":
+                play.event()
+                play.observe()
+            play.end_step()
+        assert [step.verdict for step in play.judged().steps] == [Verdict.INCONCLUSIVE] * 2
+
+
+def test_paths_that_all_show_an_index_page_are_never_kept() -> None:
+    play = Play(blind=("api", "proxy"))
+    play.begin()
+    for step in ("up", "restart"):
+        play.begin_step(step)
+        play.write(f"file-of-{step}")
+        pages = {path: dict.fromkeys(play.names(), INDEX_PAGE) for path in ("api", "proxy")}
+        play.observe(pages)
+        if step == "restart":
+            play.event()
+            play.observe(pages)
+        play.end_step()
+    up, restart = play.judged().steps
+    assert up.verdict is Verdict.LOST
+    assert [(f.symptom, f.paths) for f in up.findings] == [(Symptom.MASKED, ("api", "proxy"))]
+    assert restart.verdict is Verdict.INCONCLUSIVE
+    assert "api cannot show that a name is absent" in restart.reasons
+
+
+def test_each_rule_must_be_seen_before_the_event() -> None:
+    def two_rules(record: Record) -> Record:
+        if isinstance(record, ScenarioBegan):
+            second = RuleDeclared(1, "direct", Acknowledgement.EXIT_0, "direct")
+            return replace(record, rules=(*record.rules, second))
+        return record
+
+    judged = edited(restarted(), two_rules)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.reasons == ("of the writes of rule 1 (direct), none was acknowledged",)
+
+
+def test_what_is_wrong_before_the_event_belongs_to_up_and_is_not_counted_again() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.write("b", 2)
+    right = play.disk.pop("a")
+    play.observe()
+    play.event()
+    play.observe()
+    play.end_step()
+    up, restart = play.judged().steps
+    assert [(f.symptom, f.names, f.event) for f in up.findings] == [(Symptom.MISSING, ("a",), "up")]
+    assert (up.verdict, restart.verdict) == (Verdict.LOST, Verdict.KEPT)
+    assert restart.reasons == ("already wrong before, not counted again: a",)
+    assert restart.paths["volume"].checked == 3
+    assert restart.paths["volume"].ok == 2
+    assert right
+
+
+def test_old_names_are_still_checked_and_those_of_an_earlier_epoch_are_forgotten() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    play.disk.pop("admin/first")
+    play.observe()
+    play.end_step()
+    assert [f.names for f in play.judgement().findings] == [("admin/first",)]
+
+    play = restarted(Play(steps=(("up", "up"), ("restart", "restart"), ("kill", "kill"))))
+    play.epoch(2)
+    play.begin_step("kill")
+    play.write("new", 1)
+    play.observe()
+    play.event()
+    play.observe()
+    play.end_step()
+    assert play.judgement("kill").verdict is Verdict.KEPT
+
+
+# Steps that were not made
+
+
+def test_a_skipped_step_says_what_would_enable_it() -> None:
+    play = Play().opened()
+    play.add(StepSkipped("restart", "restart", "no crash disk here", "run as root"))
+    judged = play.judged()
+    assert judged.steps[1].verdict is judged.verdict is Verdict.SKIPPED
+    assert judged.steps[1].reasons == ("no crash disk here", "run as root")
+
+
+def test_a_planned_step_that_never_began_is_inconclusive_unless_the_run_ended_complete() -> None:
+    play = Play().opened()
+    assert play.judgement(complete=False).verdict is Verdict.INCONCLUSIVE
+    assert play.judgement(complete=False).reasons == ("not run",)
+    assert [step.step for step in play.judged(complete=True).steps] == ["up"]
+    play.add(StepFaulted("up", "the engine went away"))
+    assert [step.verdict for step in play.judged(complete=True).steps] == [Verdict.INCONCLUSIVE] * 2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_history_cut_anywhere_is_never_kept_for_the_step_it_ends_in(kept: bool) -> None:
+    whole = restarted(gone=() if kept else ("a",))
+    for length in range(1, len(whole.records)):
+        play = replace(whole, records=whole.records[:length])
+        assert all(step.verdict is Verdict.INCONCLUSIVE for step in play.judged(complete=False).steps[1:])
+
+
+# Purity
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches, batches, batches, shown)
+def test_judging_twice_or_after_a_round_trip_through_the_file_says_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    opening: list[Choice],
+    later: list[Choice],
+    during: list[Choice],
+    shows: list[int],
+) -> None:
+    play = up_and_two_steps(opening, later, during, shows).play
+    play.disk = dict(list(play.disk.items())[::2])
+    play.observe()
+    play.end_step()
+    entries = play.entries()
+    first = judge(entries)
+    assert judge(iter(entries)) == first
+    path = Path(tmp_path_factory.mktemp("history")) / "history.jsonl"
+    with HistoryWriter(path) as writer:
+        for entry in entries:
+            writer.append(entry.scenario, entry.record)
+    assert judge(read_history(path)) == first
+
+
+# Fates
+
+
+def destroyed(back: bool = False, directories: bool = True, blind: tuple[str, ...] = ()) -> StepJudgement:
+    play = Play(blind=blind).opened()
+    play.begin_step("restart", fate=DataFate.DESTROYED)
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    kept = {} if back else {"a": play.disk["a"]}
+    play.disk = {} if not back else {"a": play.disk["a"]}
+    wiped = {path: {"admin/": ABSENT} for path in ("volume", "direct")} if not directories else {}
+    if blind:
+        wiped |= {path: dict.fromkeys(play.names(), INDEX_PAGE) for path in blind}
+    play.observe(wiped)
+    play.end_step()
+    assert kept or back
+    return play.judgement()
+
+
+def test_destroyed_names_must_be_gone_and_expected_directories_back() -> None:
+    assert destroyed().verdict is Verdict.KEPT
+    assert [(f.symptom, f.names, f.paths) for f in destroyed(back=True).findings] == [
+        (Symptom.RESURRECTED, ("a",), ("volume", "direct", "api", "proxy"))
+    ]
+    assert [(f.symptom, f.names, f.paths) for f in destroyed(directories=False).findings] == [
+        (Symptom.MISSING, ("admin/",), ("volume", "direct"))
+    ]
+
+
+def test_a_path_that_cannot_show_absence_is_said_to_and_does_not_count() -> None:
+    judged = destroyed(blind=("proxy",))
+    assert judged.verdict is Verdict.KEPT
+    assert judged.reasons == ("proxy cannot show that a name is absent",)
+    assert judged.paths["proxy"].checked == 0
+
+
+def restored(**shown_after: str) -> list[tuple[Symptom, tuple[str, ...]]]:
+    """`a` is overwritten, `b` deleted, `c` made after the checkpoint; `old` or `new` says what is there at the end."""
+    play = Play().opened()
+    play.begin_step("restart", fate=DataFate.RESTORED)
+    for name in ("a", "b"):
+        play.write(name, 2)
+    play.observe()
+    old = dict(play.disk)
+    play.event(checkpoint=True)
+    ended = play.records[-3:]
+    play.records = play.records[:-3]
+    play.write("a", 2)
+    play.delete("b")
+    play.write("c", 2)
+    play.records += ended
+    new = dict(play.disk)
+    play.disk = dict(old)
+    for name, which in shown_after.items():
+        source = {"old": old, "new": new}[which]
+        play.disk.pop(name, None)
+        if name in source:
+            play.disk[name] = source[name]
+    play.observe()
+    play.end_step()
+    judged = play.judgement()
+    assert judged.verdict is (Verdict.LOST if judged.findings else Verdict.KEPT)
+    return [(finding.symptom, finding.names) for finding in judged.findings]
+
+
+def test_restored_names_are_as_at_the_checkpoint() -> None:
+    assert restored() == []
+    assert restored(a="new") == [(Symptom.RESURRECTED, ("a",))]
+    assert restored(b="new") == [(Symptom.MISSING, ("b",))]
+    assert restored(c="new") == [(Symptom.RESURRECTED, ("c",))]
+
+
+def test_a_restore_without_a_checkpoint_is_inconclusive() -> None:
+    play = Play().opened()
+    play.begin_step("restart", fate=DataFate.RESTORED)
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    play.observe()
+    play.end_step()
+    assert play.judgement().verdict is Verdict.INCONCLUSIVE
+
+
+# Promises
+
+
+def after_power_loss(promised: tuple[PromiseClass, ...], level: Acknowledgement) -> StepJudgement:
+    play = Play(promised=promised).opened()
+    play.begin_step("restart", PromiseClass.POWER_LOSS)
+    play.write("a", 2, acknowledgement=level)
+    play.write("kept", 2, acknowledgement=Acknowledgement.FSYNC)
+    play.observe()
+    play.event()
+    play.disk.pop("a")
+    play.observe()
+    play.end_step()
+    return play.judgement()
+
+
+def test_what_is_not_promised_under_power_loss_is_not_judged() -> None:
+    both = tuple(PromiseClass)
+    assert after_power_loss(both, Acknowledgement.EXIT_0).verdict is Verdict.KEPT
+    assert after_power_loss(both, Acknowledgement.FSYNC).verdict is Verdict.LOST
+    assert after_power_loss(both, Acknowledgement.HTTP_2XX).verdict is Verdict.LOST
+    nothing = after_power_loss((PromiseClass.PROCESS_CRASH,), Acknowledgement.FSYNC)
+    assert nothing.verdict is Verdict.INCONCLUSIVE
+    assert "no name was checked on volume after the event" in nothing.reasons
+
+
+def test_an_unacknowledged_write_once_seen_must_stay_in_a_process_crash() -> None:
+    for seen_before, verdict in ((True, Verdict.LOST), (False, Verdict.KEPT)):
+        play = Play().opened()
+        play.begin_step("restart")
+        play.write("a", 2)
+        play.write("maybe", 2, Outcome.INFO)
+        if not seen_before:
+            play.disk.pop("maybe")
+        play.observe()
+        play.event()
+        play.disk.pop("maybe", None)
+        play.observe()
+        play.end_step()
+        assert play.judgement().verdict is verdict
+
+
+# Names nobody wrote
+
+
+def strange(name: str, baseline: tuple[str, ...] = (), outcome: Outcome | None = Outcome.OK) -> StepJudgement:
+    """A file beside the store's own, with the bytes of a write that ended with `outcome`."""
+    play = Play(baseline=baseline).opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    operation = play.write("upload", 2, outcome)
+    content = play.disk["upload"]
+    if outcome is not Outcome.OK:
+        play.disk.pop("upload")
+    play.observe()
+    play.event()
+    play.observe({"volume": {name: play.content(content[:1])}})
+    play.end_step()
+    assert operation.payload
+    return play.judgement()
+
+
+def test_a_strange_name_is_unexpected_unless_it_is_residue_ignored_or_was_there_before() -> None:
+    judged = strange(".tmp-1")
+    assert [(f.symptom, f.paths, f.names) for f in judged.findings] == [
+        (Symptom.UNEXPECTED, ("volume",), (".tmp-1",))
+    ]
+    for outcome in (Outcome.INFO, Outcome.FAIL, None):
+        judged = strange(".tmp-1", outcome=outcome)
+        assert judged.verdict is Verdict.KEPT
+        assert judged.reasons == ("residue of unacknowledged writes, no finding: .tmp-1",)
+    assert strange("deep/er/x.ignored").verdict is strange("x.ignored").verdict is Verdict.KEPT
+    assert strange("readme", baseline=("readme",)).verdict is Verdict.KEPT
+
+
+# Renames and directories
+
+
+def renamed(shows: tuple[str, ...], outcome: Outcome) -> list[tuple[Symptom, tuple[str, ...]]]:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("anchor")
+    play.write("a", 2)
+    content = play.disk["a"]
+    play.observe()
+    play.add_event_began()
+    play.rename("a", "b", outcome)
+    play.end_event()
+    play.disk.pop("b")
+    play.disk |= dict.fromkeys(shows, content)
+    play.observe()
+    play.end_step()
+    return [(finding.symptom, finding.names) for finding in play.judgement().findings]
+
+
+def test_a_rename_shows_one_of_its_names() -> None:
+    assert renamed(("b",), Outcome.OK) == renamed(("b",), Outcome.INFO) == renamed(("a",), Outcome.INFO) == []
+    assert renamed((), Outcome.OK) == [(Symptom.MISSING, ("b",))]
+    assert renamed(("a",), Outcome.OK) == [(Symptom.MISSING, ("b",)), (Symptom.RESURRECTED, ("a",))]
+    assert renamed(("a", "b"), Outcome.OK) == [(Symptom.RESURRECTED, ("a",))]
+    assert renamed((), Outcome.INFO) == [(Symptom.MISSING, ("a",))]
+    assert renamed(("a", "b"), Outcome.INFO) == [(Symptom.RESURRECTED, ("a",))]
+
+
+@pytest.mark.parametrize("child", [False, True], ids=["empty", "with a child"])
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.INFO])
+def test_a_directory_made_exists_where_it_or_a_child_was_acknowledged(outcome: Outcome, child: bool) -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("anchor")
+    play.invoke(play.operation(OperationKind.MKDIR, "made"), outcome)
+    if child:
+        play.write("made/child")
+    there = {path: {"made": Observation(NodeKind.DIRECTORY)} for path in ("volume", "direct")}
+    play.observe()
+    play.event()
+    play.observe()
+    play.end_step()
+
+    def shown_in(*phases: Phase) -> Play:
+        records = [
+            replace(r, observations=r.observations | there[r.path])
+            if isinstance(r, PathObserved) and r.path in there and r.phase in phases
+            else r
+            for r in play.records
+        ]
+        return replace(play, records=records)
+
+    assert shown_in(Phase.BEFORE, Phase.AFTER).judgement().verdict is Verdict.KEPT
+    gone = shown_in(Phase.BEFORE).judgement().findings
+    assert [f.names for f in gone] == [("made/",)]
+    never = shown_in().judged().steps[0].findings
+    assert [f.names for f in never] == ([("made/",)] if outcome is Outcome.OK or child else [])
+
+
+@pytest.mark.parametrize(
+    ("seen", "symptom"),
+    [
+        (ABSENT, Symptom.MISSING),
+        (Observation(NodeKind.FILE, 0), Symptom.MISSING),
+        (Observation(NodeKind.DIRECTORY, mode="0700"), Symptom.METADATA),
+        (Observation(NodeKind.DIRECTORY, mode="0755", owner="0:0"), Symptom.METADATA),
+    ],
+)
+def test_an_expected_directory_is_there_with_its_mode(seen: Observation, symptom: Symptom) -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    play.observe({"volume": {"admin/": seen}, "direct": {"admin/": seen}})
+    play.end_step()
+    assert [(f.symptom, f.names, f.paths) for f in play.judgement().findings] == [
+        (symptom, ("admin/",), ("volume", "direct"))
+    ]
+
+
+def test_a_missing_file_that_a_server_answers_with_a_page_is_masked_there() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    gone = {path: {"a": ABSENT} for path in ("volume", "direct", "api")}
+    play.observe(gone | {"proxy": {"a": INDEX_PAGE}})
+    play.end_step()
+    assert [(f.symptom, f.paths) for f in play.judgement().findings] == [
+        (Symptom.MISSING, ("volume", "direct", "api")),
+        (Symptom.MASKED, ("proxy",)),
+    ]
+    assert [f.code for f in play.judgement().findings] == ["PV001", "PV014"]
+
+
+def test_served_paths_alone_still_tell_a_loss_from_an_error() -> None:
+    for answer, symptom in ((ABSENT, Symptom.MISSING), (ERROR, Symptom.UNSERVED)):
+        play = Play(paths=FOUR[2:]).opened()
+        play.begin_step("restart")
+        play.write("a", 2)
+        play.observe()
+        play.event()
+        play.observe({path: {"a": answer} for path in ("api", "proxy")})
+        play.end_step()
+        assert [(f.symptom, f.paths) for f in play.judgement().findings] == [(symptom, ("api", "proxy"))]
+
+
+def test_a_late_answer_settles_an_operation() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    operation = play.write("late", 2, None)
+    play.add(Completed(operation.identity, Outcome.OK))
+    play.observe()
+    play.event()
+    play.disk.pop("late")
+    play.observe()
+    play.end_step()
+    assert [f.names for f in play.judgement().findings] == [("late",)]
