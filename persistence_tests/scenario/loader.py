@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import Problem, ScenarioError
+from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement
 from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.scenario.discovery import name_of
@@ -241,6 +242,7 @@ def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
         kinds=part.kinds,
         sizes=part.sizes if part.sizes is not None else tuple(DEFAULT_SIZES),
         names=part.names,
+        traits=tuple(trait for trait in NameTrait if trait not in part.without),
         title=part.title or f"{part.files} files into {where} through {part.through}",
         request=part.request,
         multipart=part.multipart,

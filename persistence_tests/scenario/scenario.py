@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.stack.spec import StackSpec
@@ -33,6 +34,7 @@ class WriteRule:
     `files` is the number of files a step; `into` (relative to the root of the paths, "" is that root),
     `kinds` and `sizes` (bytes) are taken in turn. `request` ("POST /api/v1/media/{directory}") is None for
     a path that is not HTTP; `multipart` is the form field that carries the file, None where the body does.
+    `traits` are what hostile names may have.
     """
 
     index: int
@@ -42,6 +44,7 @@ class WriteRule:
     kinds: tuple[PayloadKind, ...]
     sizes: tuple[int, ...]
     names: Literal["plain", "hostile"]
+    traits: tuple[NameTrait, ...]
     title: str
     request: str | None
     multipart: str | None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.paths.duration import Duration
 from persistence_tests.scenario.document import shorten
@@ -91,6 +92,12 @@ class StackPart(Part):
     )
 
 
+def _some(without: tuple[NameTrait, ...]) -> tuple[NameTrait, ...]:
+    if len(without) == len(NameTrait):
+        raise wrong("hostile names without anything hostile are plain", "write `names: plain`")
+    return without
+
+
 class WritePart(Part):
     """Files that are written in each step, before its event."""
 
@@ -109,6 +116,9 @@ class WritePart(Part):
     names: Literal["plain", "hostile"] = Field(
         default="hostile",
         description="`hostile` names hold spaces, quotes, `%`, `#`, unicode and more; `plain` ones do not.",
+    )
+    without: Annotated[tuple[NameTrait, ...], AfterValidator(_unlike), AfterValidator(_some)] = Field(
+        default=(), description="What hostile names leave out because the stack documents that it refuses it."
     )
     title: Text | None = Field(default=None, description="What the rule is called in reports.")
     request: str | None = Field(

@@ -59,6 +59,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "size in parts of a byte": [("files: 4", "sizes: [0.3KiB]")],
     "directory outside": [("[admin, blog], files", "[../admin, /blog], files")],
     "directory that is the root": [("directories: [admin", "directories: [., admin")],
+    "unknown trait of names": [("files: 4", "without: [nestd]")],
     "machine isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: machine")],
     "other isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: none")],
     "unknown commands": [("compose: compose.yaml", "compose: compose.yaml\n  commands: all")],

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence_tests.errors import UsageError
+from persistence_tests.errors import ScenarioError, UsageError
+from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.model.payload import DEFAULT_SIZES
 from persistence_tests.model.records import Claim, StepPlanned
@@ -103,6 +104,18 @@ def test_stack(tmp_path: Path) -> None:
 
 def test_a_stack_without_a_url_needs_no_ready(tmp_path: Path) -> None:
     assert loaded(tmp_path, SOUND.replace("  ready: { path: api, url: /health }\n", "")).ready is None
+
+
+def test_hostile_names_without_what_the_stack_refuses(tmp_path: Path) -> None:
+    direct, api = loaded(tmp_path, SOUND.replace("files: 4", "files: 4, without: [nested, long]")).rules
+    assert set(direct.traits) == set(NameTrait) - {NameTrait.NESTED, NameTrait.LONG}
+    assert api.traits == tuple(NameTrait)
+
+
+def test_hostile_names_without_everything_are_refused(tmp_path: Path) -> None:
+    everything = ", ".join(NameTrait)
+    with pytest.raises(ScenarioError, match="hostile names without anything hostile are plain"):
+        loaded(tmp_path, SOUND.replace("files: 4", f"without: [{everything}]"))
 
 
 def test_the_root_itself_is_a_place_to_write(tmp_path: Path) -> None:
