@@ -14,7 +14,7 @@ from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.history import HistoryWriter, read_history
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome, PromiseClass
-from persistence_tests.model.oracle import judge
+from persistence_tests.model.oracle import Oracle, judge
 from persistence_tests.model.records import (
     Completed,
     ControlCheck,
@@ -353,6 +353,13 @@ def test_judging_twice_or_after_a_round_trip_through_the_file_says_the_same(
     entries = play.entries()
     first = judge(entries)
     assert judge(iter(entries)) == first
+    oracle = Oracle()
+    for entry in entries:
+        oracle.follow(entry)
+        if isinstance(entry.record, StepEnded):
+            oracle.judgements()  # asked while the history grows
+    assert oracle.judgements() == first
+    assert oracle.step("s", "restart") == first[0].steps[1]
     path = Path(tmp_path_factory.mktemp("history")) / "history.jsonl"
     with HistoryWriter(path) as writer:
         for entry in entries:

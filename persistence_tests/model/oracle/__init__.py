@@ -12,6 +12,6 @@
 `dangling` and `unreferenced` need observations of a database's rows, which no path makes yet.
 """
 
-from persistence_tests.model.oracle.judging import judge
+from persistence_tests.model.oracle.judging import Oracle, judge
 
-__all__ = ["judge"]
+__all__ = ["Oracle", "judge"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from persistence_tests.model.closure import Directory, Exactly, States
@@ -75,15 +74,13 @@ class Scenario:
         self._batch: Batch | None = None
         self._epoch: list[Operation] = []
 
-    def follow(self, records: Iterable[Record]) -> None:
-        for record in records:
-            if isinstance(record, PathObserved | FoundElsewhere):
-                self._observe(record)
-            else:
-                self._judge_batch()
-                self._note(record)
-            self.ledger.record(record)
-        self._judge_batch()
+    def follow(self, record: Record) -> None:
+        if isinstance(record, PathObserved | FoundElsewhere):
+            self._observe(record)
+        else:
+            self.flush()
+            self._note(record)
+        self.ledger.record(record)
 
     def account(self, step: str) -> Account:
         return self.accounts.setdefault(step, Account(step))
@@ -132,13 +129,14 @@ class Scenario:
     def _observe(self, record: PathObserved | FoundElsewhere) -> None:
         if isinstance(record, PathObserved):
             if self._batch is not None and self._batch.phase is not record.phase:
-                self._judge_batch()
+                self.flush()
             if self._batch is None:
                 self._batch = Batch(record.phase)
         if self._batch is not None:
             self._batch.add(record)
 
-    def _judge_batch(self) -> None:
+    def flush(self) -> None:
+        """Judge what has been observed since the last other record."""
         batch, account, self._batch = self._batch, self._current, None
         if batch is None or account is None:
             return

@@ -17,34 +17,83 @@ def judge(entries: Iterable[Entry]) -> tuple[ScenarioJudgement, ...]:
     that did not, or after a stack that was never ready or a fault, it is `inconclusive`. Where judging
     itself fails, every step of that scenario is `inconclusive`.
     """
-    records: dict[str, list[Record]] = {}
-    complete = False
+    oracle = Oracle()
     for entry in entries:
+        oracle.follow(entry)
+    return oracle.judgements()
+
+
+class Oracle:
+    """`judge` for a history that is still growing: follows entries as they come, each looked at once.
+
+    Ask it between steps: what has been seen of a pass counts as the whole of it.
+    """
+
+    def __init__(self) -> None:
+        self._scenarios: dict[str, _Followed] = {}
+        self._complete = False
+
+    def follow(self, entry: Entry) -> None:
         if isinstance(entry.record, RunEnded):
-            complete = entry.record.complete
+            self._complete = entry.record.complete
         elif entry.scenario is not None:
-            records.setdefault(entry.scenario, []).append(entry.record)
-    return tuple(_judge_scenario(name, those, complete) for name, those in records.items())
+            self._scenarios.setdefault(entry.scenario, _Followed()).follow(entry.record)
+
+    def judgements(self) -> tuple[ScenarioJudgement, ...]:
+        return tuple(self._judged(name, followed) for name, followed in self._scenarios.items())
+
+    def step(self, scenario: str, step: str) -> StepJudgement:
+        """The judgement of one step so far; KeyError for a scenario or step that is not there."""
+        for judged in self._judged(scenario, self._scenarios[scenario]).steps:
+            if judged.step == step:
+                return judged
+        raise KeyError(step)
+
+    def _judged(self, name: str, followed: _Followed) -> ScenarioJudgement:
+        steps = followed.steps(self._complete)
+        return ScenarioJudgement(name, worst([step.verdict for step in steps]), tuple(steps))
 
 
-def _judge_scenario(name: str, records: list[Record], complete: bool) -> ScenarioJudgement:
-    began = next((record for record in records if isinstance(record, ScenarioBegan)), None)
-    if began is None:
-        return ScenarioJudgement(name, Verdict.INCONCLUSIVE, ())
-    try:
-        steps = _judge_steps(began, records, complete)
-    except Exception as error:  # whatever it is, nothing was judged
-        why = f"the oracle could not judge: {type(error).__name__}: {error}"
-        steps = [StepJudgement(p.step, p.event, Verdict.INCONCLUSIVE, (why,), (), {}) for p in began.steps]
-    return ScenarioJudgement(name, worst([step.verdict for step in steps]), tuple(steps))
+class _Followed:
+    """One scenario. Whatever is raised while it is judged ends in `inconclusive`, never in a verdict."""
+
+    def __init__(self) -> None:
+        self._scenario: Scenario | None = None
+        self._failure: str | None = None
+
+    def follow(self, record: Record) -> None:
+        if self._failure is not None:
+            return
+        try:
+            if isinstance(record, ScenarioBegan) and self._scenario is None:
+                self._scenario = Scenario(record)
+            if self._scenario is not None:
+                self._scenario.follow(record)
+        except Exception as error:
+            self._failure = _told(error)
+
+    def steps(self, complete: bool) -> list[StepJudgement]:
+        if self._scenario is None:
+            return []
+        if self._failure is None:
+            try:
+                return _judged_steps(self._scenario, complete)
+            except Exception as error:
+                self._failure = _told(error)
+        why = (self._failure,)
+        planned = self._scenario.began.steps
+        return [StepJudgement(p.step, p.event, Verdict.INCONCLUSIVE, why, (), {}) for p in planned]
 
 
-def _judge_steps(began: ScenarioBegan, records: list[Record], complete: bool) -> list[StepJudgement]:
-    scenario = Scenario(began)
-    scenario.follow(records)
+def _told(error: Exception) -> str:
+    return f"the oracle could not judge: {type(error).__name__}: {error}"
+
+
+def _judged_steps(scenario: Scenario, complete: bool) -> list[StepJudgement]:
+    scenario.flush()
     went_wrong = scenario.stack is None or not scenario.stack.ready
     went_wrong = went_wrong or any(account.faults for account in scenario.accounts.values())
-    planned = {step.step: step.event for step in began.steps}
+    planned = {step.step: step.event for step in scenario.began.steps}
     for step, account in scenario.accounts.items():
         if step not in planned and account.began is not None:
             planned[step] = account.began.event
