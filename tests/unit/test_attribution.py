@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
+from string import ascii_letters
 
 import pytest
 from hypothesis import given, settings
@@ -285,4 +286,44 @@ def test_the_rest_of_a_block_behind_damage_is_found_again() -> None:
             ]
         ),
         {4: whole},
+    )
+
+
+def agreeing_with(whole: bytes, place: int, other_place: int, size: int) -> Payload:
+    """A payload whose byte at `other_place` happens to be the one at `place` of `whole`, and the next is not."""
+    candidates = (Payload.make(RUN, n, PayloadKind.BYTES, size) for n in range(10, 5000))
+    return next(
+        payload
+        for payload in candidates
+        if (same := payload.slice(other_place, 2))[0] == whole[place] and same[1] != whole[place + 1]
+    )
+
+
+def test_bytes_that_agree_by_chance_do_not_move_a_boundary_off_its_block() -> None:
+    new = Payload.make(RUN, 1, PayloadKind.BYTES, 12_000)
+    old = agreeing_with(new.bytes(), 4096, 4096, 12_000)
+    content = new.bytes()[:4096] + old.bytes()[4096:]
+    assert attribute(content, [], RUN) == (
+        Span(0, 4096, SpanSource.OPERATION, 1, 0),
+        Span(4096, 12_000 - 4096, SpanSource.OPERATION, old.operation, 4096),
+    )
+
+
+def test_bytes_that_agree_by_chance_are_not_taken_from_the_start_of_an_append() -> None:
+    first = Payload.make(RUN, 1, PayloadKind.BYTES, 3000)
+    whole = first.bytes()
+    cut = next(place for place in range(1000, 3000) if chr(whole[place]) in ascii_letters)
+    appended = agreeing_with(whole, cut, 0, 5000)
+    assert attribute(whole[:cut] + appended.bytes(), [], RUN) == (
+        Span(0, cut, SpanSource.OPERATION, 1, 0),
+        Span(cut, 5000, SpanSource.OPERATION, appended.operation, 0),
+    )
+
+
+def test_the_last_bytes_before_a_stamp_are_the_operations_too() -> None:
+    whole = Payload.make(RUN, 1, PayloadKind.BYTES, 8192).bytes()
+    content = bytes(byte ^ 0xFF or 1 for byte in whole[:4091]) + whole[4091:]
+    assert attribute(content, [], RUN) == (
+        Span(0, 4091, SpanSource.UNKNOWN),
+        Span(4091, 4101, SpanSource.OPERATION, 1, 4091),
     )
