@@ -5,15 +5,22 @@ The shell script takes the root as its first argument and prints, NUL-terminated
     records   access+type, mode, owner, size, name     one per node, the root's own name is empty
     "E<n>"    the listing is over, find's exit code
     lines     what sha256sum printed, one text
-    "X<n>"    the hashing is over, xargs' exit code
+    "X<n>"    the hashing is over, the exit code
 
-Where the root cannot be entered, it prints nothing, `ls` says why, and the exit code is CANNOT_ENTER.
-Only GNU's sha256sum writes each line whole, so that several may share a pipe; others run alone.
+Where `find` has no -printf (busybox), "P" comes first, and the records come in batches of n nodes:
+
+    access    n characters
+    stat      n lines: type and mode in hexadecimal, owner, size
+    name      n times
+
+Only GNU's sha256sum writes each line whole, so that several may share a pipe; others run alone. Where
+the root cannot be entered, nothing is printed, `ls` says why, and the exit code is CANNOT_ENTER.
 """
 
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,18 +30,34 @@ from persistence_tests.paths.archive import Tree
 SCRIPT = r"""
 IFS= read -r go
 cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
-find . ! -type s \( -type d \( -readable -executable -printf r -o -printf - \) \
-  -o -readable -printf r -o -printf - \) -printf '%y\0%m\0%U:%G\0%s\0%P\0'
+if find . -maxdepth 0 -readable -printf '' 2>/dev/null; then
+  find . ! -type s \( -type d \( -readable -executable -printf r -o -printf - \) \
+    -o -readable -printf r -o -printf - \) -printf '%y\0%m\0%U:%G\0%s\0%P\0'
+else
+  printf 'P\0'
+  find . ! -type s -exec sh -c '
+    for path; do
+      if [ -d "$path" ] && ! [ -L "$path" ] && ! [ -x "$path" ]; then printf -- -
+      elif [ -r "$path" ]; then printf r
+      else printf -- -
+      fi
+    done
+    printf "\0"; stat -c "%f %u:%g %s" -- "$@"; printf "\0"; printf "%s\0" "$@"
+  ' sh {} +
+fi
 printf 'E%s\0' "$?"
-case $(sha256sum --version 2>&1) in *'GNU coreutils'*) parallel=4 ;; *) parallel=1 ;; esac
-find . -type f -readable -print0 | xargs -0 -r -n 256 -P "$parallel" sha256sum --
+case $(sha256sum --version 2>&1) in
+  *'GNU coreutils'*) find . -type f -print0 | xargs -0 -r -n 256 -P 4 sha256sum -- ;;
+  *) find . -type f -exec sha256sum -- {} + ;;
+esac
 printf '\0X%s\0' "$?"
 """
 
 CANNOT_ENTER = 71
 
-_TYPES = {"f": NodeKind.FILE, "d": NodeKind.DIRECTORY, "l": NodeKind.SYMLINK}
-_LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *]\./(.*)\Z", re.DOTALL)
+_TYPES = {b"f": NodeKind.FILE, b"d": NodeKind.DIRECTORY, b"l": NodeKind.SYMLINK}
+_MODES = {stat.S_IFREG: b"f", stat.S_IFDIR: b"d", stat.S_IFLNK: b"l"}
+_DIGEST = re.compile(rb"(?:\A|\n)(\\?)([0-9a-f]{64}) [ *]\./")
 _ESCAPE = re.compile(rb"\\([\\nr])")
 _UNESCAPED = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
 
@@ -85,7 +108,7 @@ def parse_listing(output: bytes, complaints: bytes) -> Listing:
     if not records:
         raise ToolsMissing(_first_line(complaints) or "find does not list")
     for access_and_type, mode, owner, size, name in records:
-        readable, kind = access_and_type[:1] == b"r", _TYPES.get(access_and_type[1:].decode(), NodeKind.OTHER)
+        readable, kind = access_and_type[:1] == b"r", _TYPES.get(access_and_type[1:], NodeKind.OTHER)
         node = Observation(kind, mode=mode.decode().zfill(4), owner=owner.decode())
         path = name.decode(errors="surrogateescape")
         if kind is NodeKind.DIRECTORY:
@@ -106,34 +129,62 @@ def parse_listing(output: bytes, complaints: bytes) -> Listing:
     return listing
 
 
-def _sections(output: bytes) -> tuple[list[tuple[bytes, ...]], list[bytes]]:
+def _sections(output: bytes) -> tuple[list[tuple[bytes, ...]], bytes]:
     parts = output.split(b"\0")
     if len(parts) < 4 or parts[-1] or not re.fullmatch(rb"X\d+", parts[-2]):
         raise BrokenListing("the listing broke off")
-    fields, end, lines = parts[:-4], parts[-4], parts[-3]
-    if len(fields) % 5 or not re.fullmatch(rb"E\d+", end):
+    fields, end, digests = parts[:-4], parts[-4], parts[-3]
+    if not re.fullmatch(rb"E\d+", end):
         raise BrokenListing("the listing is garbled")
     if parts[-2] in (b"X126", b"X127"):
         raise ToolsMissing("xargs or sha256sum is not there")
-    records = [tuple(fields[at : at + 5]) for at in range(0, len(fields), 5)]
-    return records, lines.removesuffix(b"\n").split(b"\n") if lines else []
+    if fields[:1] == [b"P"]:
+        return _portable_records(fields[1:]), digests
+    if len(fields) % 5:
+        raise BrokenListing("the listing is garbled")
+    return [tuple(fields[at : at + 5]) for at in range(0, len(fields), 5)], digests
 
 
-def _add_digests(listing: Listing, unread: set[str], lines: list[bytes]) -> None:
-    for line in lines:
-        found = _LINE.match(line)
-        if found is None:
-            raise BrokenListing(f"sha256sum printed {line[:100]!r}")
-        escaped, digest, name = found.groups()
+def _portable_records(fields: list[bytes]) -> list[tuple[bytes, ...]]:
+    records: list[tuple[bytes, ...]] = []
+    while fields:
+        access, lines, count = fields[0], fields[1].splitlines() if len(fields) > 1 else [], len(fields[0])
+        if not re.fullmatch(rb"[r-]+", access):
+            raise ToolsMissing("find, stat or sh cannot list")
+        names, fields = fields[2 : 2 + count], fields[2 + count :]
+        if not lines:
+            raise ToolsMissing("stat does not work")
+        if not len(lines) == len(names) == count:
+            raise BrokenListing("the tree changed while it was listed")
+        for at, (line, name) in enumerate(zip(lines, names, strict=True)):
+            raw, owner, size = line.split(b" ")
+            mode = int(raw, 16)
+            kind = _MODES.get(stat.S_IFMT(mode), b"?")
+            path = name.removeprefix(b"./") if name != b"." else b""
+            records.append((access[at : at + 1] + kind, b"%o" % stat.S_IMODE(mode), owner, size, path))
+    return records
+
+
+def _add_digests(listing: Listing, unread: set[str], digests: bytes) -> None:
+    if not digests:
+        return
+    if not (digests.endswith(b"\n") and _DIGEST.match(digests)):
+        raise BrokenListing(f"sha256sum printed {digests[-100:]!r}")
+    found = list(_DIGEST.finditer(digests))
+    ends = [*(match.start() for match in found[1:]), len(digests) - 1][: len(found)]
+    for match, end in zip(found, ends, strict=True):
+        escaped, digest, name = match[1], match[2], digests[match.end() : end]
         if escaped:
-            name = _ESCAPE.sub(lambda match: _UNESCAPED[match[1]], name)
+            name = _ESCAPE.sub(lambda found: _UNESCAPED[found[1]], name)
         path = name.decode(errors="surrogateescape")
         if path in unread:
             unread.remove(path)
             listing.files[path] = replace(listing.files[path], sha256=digest.decode())
         elif path in listing.files:
             raise BrokenListing(f"two digests for {path!r}")
-        # A file made after the listing is not part of it.
+        elif b"\n" in name:
+            raise BrokenListing(f"sha256sum printed {name[:100]!r}")
+        # Any other is a file made after the listing, and no part of it.
 
 
 def _reason(path: str, complaints: bytes) -> str:

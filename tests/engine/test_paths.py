@@ -254,8 +254,19 @@ python=0; for n in 1 2 3 4 5 6 7 8 9; do head -c "$((n * 100003))" /dev/urandom 
 """
 
 
-def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack) -> None:
-    prepared(stack, ODD_NODES)
+NO_PRINTF = r"""
+mv "$(command -v find)" /find; cat > /usr/bin/find <<'END'
+#!/bin/sh
+case $* in *-printf*) exit 1 ;; esac
+exec /find "$@"
+END
+chmod 755 /usr/bin/find
+"""
+
+
+@pytest.mark.parametrize("tools", ["", NO_PRINTF], ids=["GNU", "portable"])
+def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack, tools: str) -> None:
+    prepared(stack, tools + ODD_NODES)
 
     by_exec, by_archive = direct(stack).observe([]), volume(stack).observe([])
 
@@ -272,8 +283,9 @@ def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack) -> None:
     assert set(by_archive.directories) == {"empty", "empty/inner", "odd dir", "closed"}
 
 
-def test_what_the_user_cannot_read_is_an_error_with_its_reason(stack: TinyStack) -> None:
-    script = "mkdir shut open; echo a > shut/inside; echo b > open/secret; echo c > open/plain\n"
+@pytest.mark.parametrize("tools", ["", NO_PRINTF], ids=["GNU", "portable"])
+def test_what_the_user_cannot_read_is_an_error_with_its_reason(stack: TinyStack, tools: str) -> None:
+    script = tools + "mkdir shut open; echo a > shut/inside; echo b > open/secret; echo c > open/plain\n"
     prepared(stack, script + "chmod 700 shut; chmod 600 open/secret", user="1000:1000")
 
     view = direct(stack).observe(["shut/inside", "open/secret", "open/plain", "open/none"])

@@ -34,6 +34,9 @@ from persistence_tests.paths.frames import escaped, header, refused
 from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
 from persistence_tests.paths.volume import VolumeConfig
 
+# The machine may be busy: how long an example takes says nothing.
+examples = settings(deadline=None, max_examples=50)
+
 part = st.binary(min_size=1, max_size=40).map(
     lambda raw: raw.replace(b"/", b"-").replace(b"\0", b"_").decode(errors="surrogateescape")
 )
@@ -164,6 +167,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
     return pieces
 
 
+@examples
 @given(
     files,
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
@@ -183,6 +187,7 @@ def test_an_archive_reads_as_what_it_was_made_of(
     assert tree.observations(["never/there"])["never/there"] == ABSENT
 
 
+@examples
 @given(files, st.data())
 def test_an_archive_that_ends_early_is_never_taken_for_a_whole_one(
     contents: dict[str, bytes], data: st.DataObject
@@ -245,27 +250,49 @@ def test_memory_does_not_grow_with_the_content() -> None:
 # Listings
 
 
-def listed(root: Path) -> tuple[bytes, bytes]:
+PORTABLE = SCRIPT.replace("find . -maxdepth 0 -readable", "false").replace("GNU coreutils", "no such program")
+
+
+def listed(root: Path, script: str = SCRIPT) -> tuple[bytes, bytes]:
     done = subprocess.run(
-        ["sh", "-c", SCRIPT, "sh", str(root)], input=b"go\n", capture_output=True, check=False
+        ["sh", "-c", script, "sh", str(root)], input=b"go\n", capture_output=True, check=False
     )
     return done.stdout, done.stderr
 
 
-@settings(max_examples=25, deadline=None)
+@examples
 @given(contents=files)
 def test_a_listing_reads_as_what_was_written(contents: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as root:
         for name, content in contents.items():
             Path(root, name).parent.mkdir(parents=True, exist_ok=True)
             Path(root, name).write_bytes(content)
-        listing = parse_listing(*listed(Path(root)))
+        listing, portable = (parse_listing(*listed(Path(root), script)) for script in (SCRIPT, PORTABLE))
 
     assert {name: (seen.size, seen.sha256) for name, seen in listing.files.items()} == {
         name: (len(content), sha256(content)) for name, content in contents.items()
     }
     above = {name.rsplit("/", depth)[0] for name in contents for depth in range(1, name.count("/") + 1)}
     assert set(listing.directories) == above
+    assert (portable.files, portable.directories) == (listing.files, listing.directories)
+
+
+@pytest.mark.parametrize("script", [SCRIPT, PORTABLE])
+def test_a_listing_that_ends_early_is_never_whole(tmp_path: Path, script: str) -> None:
+    (tmp_path / "f").write_bytes(b"x")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "line\nbreak").write_bytes(b"y")
+    (tmp_path / "link").symlink_to("nowhere")
+    output, complaints = listed(tmp_path, script)
+    assert (output[:2] == b"P\0") is (script is PORTABLE)
+    listing = parse_listing(output, complaints)
+    assert {name: seen.kind.value for name, seen in listing.files.items()} == {
+        "f": "file", "d/line\nbreak": "file", "link": "symlink",
+    }  # fmt: skip
+    assert not listing.closed
+    for length in range(len(output)):
+        with pytest.raises((BrokenListing, ToolsMissing)):
+            parse_listing(output[:length], b"")
 
 
 def test_a_listing_that_is_not_whole_or_contradicts_itself_is_broken(tmp_path: Path) -> None:
@@ -308,7 +335,7 @@ def test_no_output_means_that_tools_are_missing() -> None:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-@settings(max_examples=30, deadline=None)
+@examples
 @given(name=names)
 def test_an_escaped_name_is_one_plain_word_that_the_shell_reads_back(shell: str, name: str) -> None:
     word = escaped(name)
@@ -334,6 +361,7 @@ def test_what_is_synced_before_an_operation_counts() -> None:
     assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . a/b a .\n"
 
 
+@examples
 @given(st.sampled_from(OperationKind), st.binary(max_size=50), st.booleans())
 def test_a_failure_is_a_refusal_only_for_a_known_reason_and_before_any_content(
     kind_of: OperationKind, complaint: bytes, sent: bool

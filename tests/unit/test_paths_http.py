@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -189,6 +189,7 @@ def digest(content: bytes) -> str:
 # Names in URLs
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1).map(lambda name: name.replace(b"\0", b"_").decode(errors="surrogateescape")))
 def test_a_quoted_name_is_plain_ascii_and_reads_back(name: str) -> None:
     url = quoted(name)
@@ -480,6 +481,7 @@ def test_outcome_by_status(server: Server, status: int) -> None:
     assert outcome_of(server, says(status))[0] == expected
 
 
+@settings(deadline=None)
 @given(st.integers(100, 999), st.booleans())
 def test_only_a_2xx_after_the_whole_request_is_ok(status: int, sent_whole: bool) -> None:
     outcome = classify(status, sent_whole)
