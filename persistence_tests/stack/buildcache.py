@@ -6,8 +6,10 @@ labels stays, under a tag of the harness's own, one for each service of each pro
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persistence_tests.stack.identity import RUN_LABEL, STACK_LABEL, WORKSPACE_LABEL
@@ -42,7 +44,12 @@ def layers_below_labels(engine: Engine, images: Mapping[str, str]) -> dict[str, 
 
 
 def keep(engine: Engine, project_directory: str, layers: Mapping[str, str]) -> None:
-    """Tag the layers, and give up those that were kept before for the same services."""
+    """Tag the layers, and give up those that were kept before for the same services.
+
+    A project in the system's temporary directory is not built twice: nothing of it is kept.
+    """
+    if Path(project_directory).resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
+        return
     from docker.errors import DockerException, NotFound
 
     api = engine.client.api

@@ -1,0 +1,415 @@
+"""The override under which a stack touches nothing of the user's own: pure, over configurations as Compose resolves them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persistence_tests.stack.identity import Identity, project_name
+from persistence_tests.stack.isolation import Isolation, inside_project, isolate, with_anonymous_volumes
+from persistence_tests.stack.override import Override, Reset, render
+from persistence_tests.stack.spec import StackSpec
+from persistence_tests.stack.verification import violations
+
+HOME = "/home/user/shop"
+IDENTITY = Identity("r1", "persistence-r1-shop", "/tmp/ws", "/tmp/ws/stack/shop")
+LABELS = IDENTITY.labels
+
+
+def config(project: str, services: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """A configuration as Compose resolves it: names that nobody wrote are the project's."""
+    resolved = {kind: copy.deepcopy(part) for kind, part in parts.items()}
+    for kind in ("volumes", "networks", "secrets", "configs"):
+        for key, part in resolved.get(kind, {}).items():
+            part.setdefault("name", key if part.get("external") else f"{project}_{key}")
+    return {"name": project, "services": copy.deepcopy(services), **resolved}
+
+
+def isolated(
+    services: dict[str, Any],
+    *,
+    active: set[str] | None = None,
+    spec: StackSpec | None = None,
+    taken: tuple[str, ...] = (),
+    **parts: Any,
+) -> Isolation:
+    return isolate(
+        config(IDENTITY.project, services, **parts),
+        config("shadow", services, **parts),
+        active=services if active is None else active,
+        identity=IDENTITY,
+        spec=spec or StackSpec(()),
+        project_directory=HOME,
+        taken_subnets=taken,
+    )
+
+
+def bind(source: str, *, read_only: bool = False) -> dict[str, Any]:
+    return {"type": "bind", "source": source, "target": "/data", "bind": {}} | (
+        {"read_only": True} if read_only else {}
+    )
+
+
+def refused(isolation: Isolation) -> list[str]:
+    return [refusal.where for refusal in isolation.refusals]
+
+
+def test_ports_move_to_free_ones_on_the_loopback() -> None:
+    ports = [
+        {"mode": "ingress", "target": 80, "published": "8080", "protocol": "tcp"},
+        {"mode": "ingress", "target": 80, "published": "80", "protocol": "tcp"},
+        {"mode": "ingress", "target": 53, "published": "53", "protocol": "udp", "host_ip": "0.0.0.0"},
+    ]
+    service = isolated({"web": {"ports": ports}}).override["services"]["web"]
+    assert service["ports"] == Override(
+        [
+            {"target": 80, "protocol": "tcp", "host_ip": "127.0.0.1"},
+            {"target": 53, "protocol": "udp", "host_ip": "127.0.0.1"},
+        ]
+    )
+
+
+def test_a_container_name_becomes_an_alias_on_every_network() -> None:
+    services = {
+        "web": {"container_name": "shop-web", "networks": {"default": None, "back": {"aliases": ["w"]}}}
+    }
+    service = isolated(services, networks={"default": {}, "back": {}}).override["services"]["web"]
+    assert service["container_name"] == Reset()
+    assert service["networks"] == {"default": {"aliases": ["shop-web"]}, "back": {"aliases": ["shop-web"]}}
+
+
+def test_a_container_name_that_follows_the_project_stays() -> None:
+    def named(project: str) -> dict[str, Any]:
+        return config(project, {"web": {"container_name": f"{project}-web"}})
+
+    isolation = isolate(
+        named(IDENTITY.project),
+        named("shadow"),
+        active=["web"],
+        identity=IDENTITY,
+        spec=StackSpec(()),
+        project_directory=HOME,
+    )
+    assert "container_name" not in isolation.override["services"]["web"]
+    assert isolation.changes == ()
+
+
+@pytest.mark.parametrize("kind", ["volumes", "networks"])
+def test_explicit_and_external_names_move_under_the_prefix_and_stay_what_they_were(kind: str) -> None:
+    parts = {kind: {"own": {}, "fixed": {"name": "fixed"}, "theirs": {"name": "theirs", "external": True}}}
+    isolation = isolated({"web": {}}, **parts)
+    assert isolation.override[kind] == {
+        "own": {"labels": LABELS},
+        "fixed": {"labels": LABELS, "name": "persistence-r1-shop-fixed"},
+        "theirs": {"name": "persistence-r1-shop-theirs", "external": True},
+    }
+    made = isolation.external_volumes if kind == "volumes" else isolation.external_networks
+    assert made == ("persistence-r1-shop-theirs",)
+
+
+def test_an_explicit_name_never_meets_one_of_compose() -> None:
+    parts = {"volumes": {"data": {}, "other": {"name": "data"}}}
+    volumes = isolated({"web": {}}, **parts).override["volumes"]
+    assert volumes["other"]["name"] != f"{IDENTITY.project}_data"
+
+
+def test_a_relative_bind_lands_in_the_workspace_and_is_relative_still() -> None:
+    isolation = isolated({"web": {"volumes": [bind(f"{HOME}/media"), bind(HOME, read_only=True)]}})
+    mounts = isolation.override["services"]["web"]["volumes"].value
+    assert [mount["source"] for mount in mounts] == ["./media", "."]
+    assert [(b.inside, b.writable) for b in isolation.binds] == [("./media", True), (".", False)]
+
+
+@pytest.mark.parametrize(
+    "source", ["/srv/media", "/home/user/shop-data", "/home/user", "/", "/home/user/other/../x"]
+)
+def test_a_bind_outside_the_project_directory_is_refused(source: str) -> None:
+    assert refused(isolated({"web": {"volumes": [bind(source)]}})) == ["services.web.volumes"]
+
+
+def test_a_replaced_bind_lands_where_the_scenario_says() -> None:
+    spec = StackSpec((), binds={"/srv/media": "./media", "../x": "y"})
+    services = {"web": {"volumes": [bind("/srv/media"), bind("/home/user/x")]}}
+    isolation = isolated(services, spec=spec)
+    assert not isolation.refusals
+    assert [m["source"] for m in isolation.override["services"]["web"]["volumes"].value] == ["./media", "./y"]
+
+
+def test_a_replacement_outside_is_refused_unless_it_is_read_only() -> None:
+    spec = StackSpec((), binds={"/etc/localtime": "/etc/localtime", "/srv": "../../srv"})
+    assert refused(isolated({"web": {"volumes": [bind("/etc/localtime")]}}, spec=spec)) == [
+        "services.web.volumes"
+    ]
+    assert refused(isolated({"web": {"volumes": [bind("/srv")]}}, spec=spec)) == ["services.web.volumes"]
+    kept = isolated({"web": {"volumes": [bind("/etc/localtime", read_only=True)]}}, spec=spec)
+    assert not kept.refusals
+    assert kept.binds[0].inside is None
+
+
+def test_a_dollar_in_a_path_stays_one() -> None:
+    isolation = isolated({"web": {"volumes": [bind(f"{HOME}/a$$b")]}})
+    assert isolation.override["services"]["web"]["volumes"].value[0]["source"] == "./a$$b"
+    assert isolation.binds[0].source == f"{HOME}/a$b"
+
+
+@pytest.mark.parametrize(
+    ("service", "where"),
+    [
+        ({"network_mode": "host"}, "network_mode"),
+        ({"network_mode": "container:db"}, "network_mode"),
+        ({"pid": "host"}, "pid"),
+        ({"ipc": "host"}, "ipc"),
+        ({"ipc": "container:db"}, "ipc"),
+        ({"uts": "host"}, "uts"),
+        ({"userns_mode": "host"}, "userns_mode"),
+        ({"cgroup": "host"}, "cgroup"),
+        ({"privileged": True}, "privileged"),
+        ({"devices": [{"source": "/dev/sda", "target": "/dev/sda"}]}, "devices"),
+        ({"device_cgroup_rules": ["b 7:* rmw"]}, "device_cgroup_rules"),
+        ({"cap_add": ["sys_time"]}, "cap_add"),
+        ({"cap_add": ["CAP_SYS_RAWIO"]}, "cap_add"),
+        ({"external_links": ["db:db"]}, "external_links"),
+        ({"volumes_from": ["container:db"]}, "volumes_from"),
+        ({"provider": {"type": "cloud"}}, "provider"),
+        ({"post_start": [{"command": "x", "privileged": True}]}, "post_start"),
+        ({"volumes": [bind("/var/run/docker.sock", read_only=True)]}, "volumes"),
+        ({"volumes": [{"type": "npipe", "source": "//./pipe/x", "target": "/x"}]}, "volumes"),
+    ],
+)
+def test_what_reaches_the_machine_is_refused_with_a_remedy(service: dict[str, Any], where: str) -> None:
+    refusals = isolated({"web": service}).refusals
+    assert [refusal.where for refusal in refusals] == [f"services.web.{where}"]
+    assert refusals[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        ({"volumes": {"v": {"driver": "nfs-plugin"}}}, "volumes.v.driver"),
+        (
+            {"volumes": {"v": {"driver_opts": {"type": "none", "o": "bind", "device": "/srv"}}}},
+            "volumes.v.driver_opts.device",
+        ),
+        (
+            {"volumes": {"v": {"driver_opts": {"type": "nfs", "device": ":/export"}}}},
+            "volumes.v.driver_opts.device",
+        ),
+        ({"networks": {"n": {"driver": "macvlan"}}}, "networks.n.driver"),
+        ({"networks": {"n": {"name": "host", "external": True}}}, "networks.n"),
+    ],
+)
+def test_volumes_and_networks_outside_the_engine_are_refused(part: dict[str, Any], where: str) -> None:
+    assert refused(isolated({"web": {}}, **part)) == [where]
+
+
+def test_everything_is_refused_at_once() -> None:
+    services = {
+        "a": {"privileged": True, "pid": "host"},
+        "b": {"volumes": [bind("/srv"), bind("/var/run/docker.sock")]},
+    }
+    assert len(isolated(services, volumes={"v": {"driver": "x"}}).refusals) == 5
+
+
+def test_harmless_devices_and_namespaces_pass() -> None:
+    services = {
+        "a": {
+            "devices": [{"source": "/dev/fuse", "target": "/dev/fuse"}],
+            "cap_add": ["NET_ADMIN"],
+            "network_mode": "service:b",
+            "volumes_from": ["b"],
+        },
+        "b": {"network_mode": "none"},
+    }
+    assert not isolated(services).refusals
+
+
+def test_a_service_that_does_not_run_is_left_out_instead_of_refused() -> None:
+    services = {"web": {}, "debug": {"profiles": ["debug"], "privileged": True}}
+    isolation = isolated(services, active={"web"})
+    assert not isolation.refusals
+    assert isolation.override["services"]["debug"] == Reset()
+    assert any(change.startswith("debug: left out") for change in isolation.changes)
+
+
+def test_a_tag_that_the_stack_builds_is_never_the_users_and_its_users_follow() -> None:
+    services = {
+        "web": {"image": "localhost:5000/shop/web:1", "build": {"context": HOME, "tags": ["shop:latest"]}},
+        "worker": {"image": "localhost:5000/shop/web:1"},
+        "db": {"image": "postgres:16"},
+    }
+    override = isolated(services).override["services"]
+    assert (
+        override["web"]["image"]
+        == override["worker"]["image"]
+        == "persistence-r1-shop/localhost-5000/shop/web:1"
+    )
+    assert override["web"]["build"] == {"labels": LABELS, "tags": Reset()}
+    assert "image" not in override["db"]
+
+
+def test_a_build_context_outside_is_read_where_it_is() -> None:
+    services = {
+        "web": {
+            "build": {"context": "/home/user/common", "dockerfile": "Dockerfile", "cache_to": ["type=local"]}
+        }
+    }
+    build = isolated(services).override["services"]["web"]["build"]
+    assert build["context"] == "/home/user/common"
+    assert build["cache_to"] == Reset()
+
+
+def test_secrets_from_outside_are_copied() -> None:
+    isolation = isolated(
+        {"web": {}}, secrets={"key": {"file": "/home/user/.key"}, "own": {"file": f"{HOME}/key"}}
+    )
+    assert isolation.files == {"/home/user/.key": "/tmp/ws/files/secrets-key"}
+    assert isolation.override["secrets"] == {"key": {"file": "/tmp/ws/files/secrets-key"}}
+
+
+def test_a_subnet_in_use_becomes_a_free_one_unless_addresses_are_fixed() -> None:
+    networks = {"n": {"ipam": {"config": [{"subnet": "172.28.0.0/16"}]}}}
+    isolation = isolated({"web": {"networks": {"n": None}}}, networks=networks, taken=("172.28.5.0/24",))
+    assert isolation.override["networks"]["n"]["ipam"] == Reset()
+    fixed = isolated(
+        {"web": {"networks": {"n": {"ipv4_address": "172.28.0.5"}}}},
+        networks=networks,
+        taken=("172.28.5.0/24",),
+    )
+    assert refused(fixed) == ["networks.n.ipam"]
+    apart = isolated({"web": {}}, networks=networks, taken=("10.0.0.0/8", "fd00::/8"))
+    assert "ipam" not in apart.override["networks"]["n"]
+
+
+def test_anonymous_volumes_are_labelled_those_of_images_too() -> None:
+    services = {"db": {"volumes": [{"type": "volume", "target": "/a", "volume": {"nocopy": True}}]}}
+    isolation = isolated(services)
+    mounts = isolation.override["services"]["db"]["volumes"].value
+    assert mounts == [{"type": "volume", "target": "/a", "volume": {"nocopy": True, "labels": LABELS}}]
+    resolved = config(IDENTITY.project, {"db": {"volumes": mounts, "tmpfs": ["/tmp:size=1m"]}})
+    override, changes = with_anonymous_volumes(
+        isolation.override, resolved, {"db": ["/a/", "/b", "/tmp"]}, IDENTITY
+    )
+    assert [m["target"] for m in override["services"]["db"]["volumes"].value] == ["/a", "/b"]
+    assert len(changes) == 1
+
+
+def test_the_override_is_written_as_compose_reads_it() -> None:
+    from ruamel.yaml import YAML
+
+    document = {"services": {"a: b": {"x": Reset(), "y": Override(["'\"\n"]), "z": {}}}}
+    text = render(document)
+    assert "!reset null" in text
+    assert YAML().load(text)["services"]["a: b"]["y"] == ["'\"\n"]
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        (HOME, "."),
+        (f"{HOME}/", "."),
+        (f"{HOME}/a/../b", "./b"),
+        (f"{HOME}x", None),
+        (f"{HOME}/..", None),
+        ("/", None),
+    ],
+)
+def test_inside_project(path: str, inside: str | None) -> None:
+    assert inside_project(path, HOME) == inside
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_project_names_are_composes_and_no_two_are_alike(run: str, scenario: str) -> None:
+    name = project_name(run, scenario)
+    assert 0 < len(name) <= 40
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert name[0].isalnum() and name[-1].isalnum()
+    assert project_name(run, scenario + "x") != name
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True)
+MOUNTS = st.one_of(
+    st.builds(
+        lambda s, r: bind(s, read_only=r),
+        st.sampled_from([HOME, f"{HOME}/d", "/srv", "/", f"{HOME}/../e"]),
+        st.booleans(),
+    ),
+    st.just({"type": "volume", "target": "/a", "volume": {}}),
+    st.builds(lambda n: {"type": "volume", "source": n, "target": "/v"}, NAMES),
+    st.just({"type": "tmpfs", "target": "/t"}),
+)
+SERVICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "volumes": st.lists(MOUNTS, max_size=3),
+        "ports": st.lists(
+            st.fixed_dictionaries({"target": st.integers(1, 9), "published": st.just("80")}), max_size=3
+        ),
+        "container_name": NAMES,
+        "image": NAMES,
+        "build": st.fixed_dictionaries(
+            {"context": st.sampled_from([HOME, "/elsewhere"])}, optional={"tags": st.just(["t"])}
+        ),
+        "networks": st.just({"default": None}),
+        "privileged": st.booleans(),
+        "pid": st.sampled_from(["host", "service:x"]),
+        "labels": st.dictionaries(NAMES, NAMES, max_size=2),
+    },
+)
+RESOURCES = st.dictionaries(
+    NAMES, st.fixed_dictionaries({}, optional={"name": NAMES, "external": st.just(True)}), max_size=3
+)
+
+
+@given(st.dictionaries(NAMES, SERVICES, max_size=3), RESOURCES, RESOURCES)
+def test_what_is_not_refused_passes_the_second_net(
+    services: dict[str, Any], volumes: dict[str, Any], networks: dict[str, Any]
+) -> None:
+    isolation = isolated(services, volumes=volumes, networks=networks)
+    if isolation.refusals:
+        return
+    original = config(IDENTITY.project, services, volumes=volumes, networks=networks)
+    assert violations(merged(original, isolation.override), IDENTITY) == []
+
+
+def test_the_second_net_catches_what_an_empty_override_leaves() -> None:
+    services = {
+        "web": {
+            "container_name": "web",
+            "image": "shop",
+            "build": {"context": HOME, "tags": ["x"]},
+            "ports": [{"target": 80, "published": "80"}],
+            "volumes": [bind("/srv"), {"type": "volume", "target": "/a"}],
+        }
+    }
+    original = config(
+        "shop", services, volumes={"v": {"name": "fixed"}}, networks={"n": {"name": "x", "external": True}}
+    )
+    where = {refusal.where for refusal in violations(original, IDENTITY)}
+    assert where == {
+        "name", "services.web.container_name", "services.web.ports", "services.web.labels", "services.web.volumes",
+        "services.web.build.labels", "services.web.image", "services.web.build.tags", "volumes.v", "networks.n",
+    }  # fmt: skip
+
+
+def merged(original: Any, override: Any) -> Any:
+    """What Compose makes of the two, for the shapes that occur here; paths are the workspace's."""
+    if isinstance(override, Override):
+        return [
+            {**entry, "source": f"{IDENTITY.project_directory}/{entry['source']}"}
+            if isinstance(entry, dict) and entry.get("type") == "bind"
+            else entry
+            for entry in override.value
+        ]
+    if isinstance(override, dict):
+        base = dict(original or {})
+        for key, value in override.items():
+            if isinstance(value, Reset):
+                base.pop(key, None)
+            else:
+                base[key] = merged(base.get(key), value)
+        return base
+    return override
