@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -159,6 +159,7 @@ def test_external_volumes_are_not_the_projects_own() -> None:
     assert own_volumes({}) == ()
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(sorted(CONFIG["services"]))))
 def test_a_service_is_remade_or_restarted_or_neither(remade: set[str]) -> None:
     everything = remade_with(CONFIG, remade)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_tests.events import EVENTS
@@ -271,6 +271,7 @@ def test_every_missing_entry_is_a_problem(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLAYS)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_a_stream_with_gaps_is_never_a_proof(name: str, data: st.DataObject) -> None:
     event, before, after, seen = played(name)
@@ -280,6 +281,7 @@ def test_a_stream_with_gaps_is_never_a_proof(name: str, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize("name", PLAYS)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_order_of_arrival_and_foreign_entries_do_not_matter(name: str, data: st.DataObject) -> None:
     event, before, after, seen = played(name)
