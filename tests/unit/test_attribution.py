@@ -23,7 +23,6 @@ from persistence_tests.model.payload import Payload
 
 RUN = "run-1"
 BLOCK = 4096
-STAMP = 48
 KINDS = list(PayloadKind)
 
 
@@ -119,10 +118,10 @@ def reaches_its_own(
     return False
 
 
-def has_stamp(kind: PayloadKind, origin: int, length: int) -> bool:
-    first = 49 if kind is PayloadKind.PNG else 0
-    stamp = first + max(0, -(-(origin - first) // BLOCK)) * BLOCK
-    return stamp + STAMP <= origin + length
+def has_stamp(part: bytes) -> bool:
+    """Whether a whole stamp lies in a part of a payload: its mark with 8 bytes before and 36 behind it."""
+    mark = part.find(b"~p1~", 8)
+    return 0 <= mark <= len(part) - 40
 
 
 @st.composite
@@ -147,7 +146,7 @@ def damages(draw: st.DrawFn) -> tuple[list[Planted], dict[int, Payload]]:
             origin = place if what == "same place" else draw(st.integers(0, sizes[n] - 100))
             length = min(length, sizes[n] - origin)
             near = what == "same place" and n != 3 and length >= 16
-            if length <= 0 or not (near or has_stamp(kinds[n], origin, length)):
+            if length <= 0 or not (near or has_stamp(payloads[n].bytes()[origin : origin + length])):
                 continue
             planted.append(Planted(SpanSource.OPERATION, length, n, origin))
         place += planted[-1].length
