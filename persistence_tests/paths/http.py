@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import threading
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -16,6 +13,7 @@ from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.base import View, WritingPath
 from persistence_tests.paths.duration import Duration
+from persistence_tests.paths.http_reader import Reader
 from persistence_tests.paths.origin import ANSWERING, NotConnected, Origin, fill, placeholders
 
 if TYPE_CHECKING:
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
 
 _READERS = 8
 _NAMES_A_READER = 8
-_REDIRECTS = 5
-_CHUNK = 1 << 18
-_GONE = (404, 410)
 
 
 class HttpConfig(BaseModel):
@@ -113,7 +108,7 @@ class HttpPath:
         waiting, lock = iter(dict.fromkeys(names)), threading.Lock()
 
         def work() -> None:
-            with _Reader(self._origin, address) as reader:
+            with Reader(self._origin, address) as reader:
                 while True:
                     with lock:
                         name = next(waiting, None)
@@ -133,7 +128,7 @@ class HttpPath:
     def read(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a 2xx answer, as far as they came."""
         try:
-            with _Reader(self._origin, self._origin.address()) as reader:
+            with Reader(self._origin, self._origin.address()) as reader:
                 return reader.read(self._target(name), limit)
         except NotConnected:
             return b""
@@ -186,153 +181,3 @@ class HttpPath:
 
     def _target(self, name: str) -> str:
         return fill(self._config.url, {"name": name})
-
-
-class _Reader:
-    """One keep-alive connection; opened again where the server closed it."""
-
-    def __init__(self, origin: Origin, address: tuple[str, int]) -> None:
-        self._origin, self._address = origin, address
-        self._headers = origin.headers(address)
-        self._connection: http.client.HTTPConnection | None = None
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._drop()
-
-    def observe(self, target: str) -> Observation:
-        try:
-            answer = self._get(target)
-        except NotConnected as error:
-            return Observation(NodeKind.ERROR, error=str(error))
-        except (OSError, http.client.HTTPException) as error:
-            self._drop()
-            return Observation(NodeKind.ERROR, error=f"no answer: {_words(error)}")
-        status, content_type = answer.status, answer.headers.get("Content-Type")
-        if 200 <= status < 300:
-            return self._content(answer, status, content_type)
-        said = f"HTTP {status}" + (f" to {answer.headers.get('Location')}" if 300 <= status < 400 else "")
-        self._skip(answer)
-        if status in _GONE:
-            return Observation(NodeKind.ABSENT, status=status, content_type=content_type)
-        return Observation(NodeKind.ERROR, status=status, content_type=content_type, error=said)
-
-    def read(self, target: str, limit: int) -> bytes:
-        content = bytearray()
-        try:
-            answer = self._get(target)
-            if 200 <= answer.status < 300:
-                for chunk in _decoded(answer):
-                    content += chunk
-                    if len(content) >= limit:
-                        break
-        except (NotConnected, OSError, http.client.HTTPException, zlib.error):
-            pass
-        self._drop()
-        return bytes(content[:limit])
-
-    def _content(
-        self, answer: http.client.HTTPResponse, status: int, content_type: str | None
-    ) -> Observation:
-        digest, size, error = hashlib.sha256(), 0, None
-        try:
-            for chunk in _decoded(answer):
-                digest.update(chunk)
-                size += len(chunk)
-        except (OSError, http.client.HTTPException, zlib.error) as broken:
-            error = f"the body broke off after {size} bytes: {_words(broken)}"
-            self._drop()
-        return Observation(
-            NodeKind.ERROR if error else NodeKind.FILE,
-            size=size,
-            sha256=digest.hexdigest(),
-            status=status,
-            content_type=content_type,
-            error=error,
-        )
-
-    def _get(self, target: str) -> http.client.HTTPResponse:
-        """The answer, after redirects within this server. Its body must be read or the connection dropped."""
-        for _ in range(_REDIRECTS):
-            answer = self._ask(target)
-            if not 300 <= answer.status < 400:
-                return answer
-            onward = self._origin.redirected(self._address, target, answer.headers.get("Location"))
-            if onward is None:
-                return answer
-            self._skip(answer)
-            target = onward
-        return self._ask(target)
-
-    def _ask(self, target: str) -> http.client.HTTPResponse:
-        if self._connection is not None:
-            try:
-                return self._request(self._connection, target)
-            except (ConnectionError, http.client.RemoteDisconnected, http.client.NotConnected):
-                # A server may close a connection that waits at any moment; reading again changes nothing.
-                self._drop()
-        self._connection = self._origin.connect(self._address)
-        return self._request(self._connection, target)
-
-    def _request(self, connection: http.client.HTTPConnection, target: str) -> http.client.HTTPResponse:
-        connection.putrequest("GET", target, skip_host=True, skip_accept_encoding=True)
-        for name, value in self._headers.items():
-            connection.putheader(name, value.encode())
-        connection.endheaders()
-        answer = connection.getresponse()
-        if connection.sock is None:  # the server announced that it will close it
-            self._connection = None
-        return answer
-
-    def _skip(self, answer: http.client.HTTPResponse) -> None:
-        try:
-            if len(answer.read(_CHUNK)) < _CHUNK and answer.isclosed():
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        self._drop()
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _decoded(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body, decoded where the server compresses although it was asked not to.
-
-    Raises HTTPException where the body is not whole.
-    """
-    coding = (answer.headers.get("Content-Encoding") or "identity").strip().lower()
-    if coding == "identity":
-        yield from _body(answer)
-    elif coding in ("gzip", "x-gzip", "deflate"):
-        decoder: Any = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        for chunk in _body(answer):
-            yield decoder.decompress(chunk)
-        yield decoder.flush()
-        if not decoder.eof:
-            raise http.client.HTTPException(f"the {coding} data ends early")
-    else:
-        raise http.client.HTTPException(f"unknown content encoding {coding}")
-
-
-def _body(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    expected, received = answer.length, 0
-    try:
-        while chunk := answer.read(_CHUNK):
-            received += len(chunk)
-            yield chunk
-    except http.client.IncompleteRead as broken:
-        yield broken.partial
-        raise
-    if expected is not None and received < expected:
-        raise http.client.HTTPException(f"{received} bytes came of {expected}")
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, http.client.IncompleteRead):
-        return "the last chunk is not whole"
-    return str(error) or type(error).__name__
