@@ -22,6 +22,8 @@ from media.archive.tree import describe, kind_of, walk
 COMPRESSION = 1
 # A file written this short before it was read may still be being written.
 FRESH_SECONDS = 1.0
+# A file that is being written changes again within this time.
+QUIET_SECONDS = 0.25
 
 _Identity = tuple[int, int]
 _Version = tuple[int, int]
@@ -52,6 +54,8 @@ class _Writer:
         with closing(self._tar):
             for path, status in walk(self._root):
                 self._add(path, status)
+        if self._fresh:
+            time.sleep(QUIET_SECONDS)
         self._check_again(before)
         return self._entries
 
