@@ -99,7 +99,7 @@ class Epoch:
         names = []
         for batch in self._plan.batches(step, self._writer):
             batch.writer.write(batch.writes, self.journal, threading.Event())
-            names += [write.operation.name for write in batch.writes]
+            names += batch.names
         return names
 
     def write_one(self, step: str) -> str:
@@ -109,7 +109,7 @@ class Epoch:
         )
         (batch,) = batches
         batch.writer.write(batch.writes, self.journal, threading.Event())
-        return batch.writes[0].operation.name
+        return batch.names[0]
 
     def live_writers(self, step: str) -> LiveWriters:
         batches = self._plan.batches(step, self._writer, count=LIVE_FILES, largest=LIVE_BYTES)

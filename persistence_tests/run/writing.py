@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import posixpath
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,11 @@ class Batch:
     rule: WriteRule
     writer: WritingPath
     writes: Sequence[PendingWrite]
+
+    @property
+    def names(self) -> list[str]:
+        """The files, without the directories that are made for them."""
+        return [write.operation.name for write in self.writes if write.content is not None]
 
 
 class WritePlan:
@@ -52,27 +59,40 @@ class WritePlan:
             kind = rule.kinds[position % len(rule.kinds)]
             size = max(sizes[(position // len(rule.kinds)) % len(sizes)], Payload.minimum(kind))
             identity = next(self._identities)
-            payload = Payload.make(self._run, identity, kind, size)
+            directory = next(directories)
             (name,) = names_for(
-                self._seed, 1, next(directories), SUFFIXES[kind], rule.names, unique=f"{step}-{identity}"
+                self._seed,
+                1,
+                "" if directory == "." else directory,
+                SUFFIXES[kind],
+                rule.names,
+                unique=f"{step}-{identity}",
+                traits=rule.traits,
             )
-            yield PendingWrite(
-                Operation(
-                    identity=identity,
-                    kind=OperationKind.CREATE,
-                    name=name,
-                    path=rule.through,
-                    rule=rule.index,
-                    acknowledgement=rule.acknowledgement,
-                    atomic=rule.atomic,
-                    payload=payload.spec,
-                ),
-                payload,
-            )
+            parent = posixpath.dirname(name) or "."
+            if parent != directory and rule.request is None:
+                yield PendingWrite(self._operation(rule, OperationKind.MKDIR, parent), None)
+            payload = Payload.make(self._run, identity, kind, size)
+            create = self._operation(rule, OperationKind.CREATE, name, identity)
+            yield PendingWrite(dataclasses.replace(create, payload=payload.spec), payload)
+
+    def _operation(
+        self, rule: WriteRule, kind: OperationKind, name: str, identity: int | None = None
+    ) -> Operation:
+        return Operation(
+            identity=next(self._identities) if identity is None else identity,
+            kind=kind,
+            name=name,
+            path=rule.through,
+            rule=rule.index,
+            acknowledgement=rule.acknowledgement,
+            atomic=rule.atomic,
+        )
 
 
 class LiveWriters:
-    """Writers that go on in the background while an event is applied."""
+    """Writers that go on in the background while an event is applied; leaving the context ends them, whatever
+    happened, without a wait."""
 
     def __init__(self, batches: Sequence[Batch], journal: Journal) -> None:
         self._stop = threading.Event()
@@ -80,6 +100,12 @@ class LiveWriters:
         self._threads = [
             threading.Thread(target=self._write, args=(batch, journal), daemon=True) for batch in batches
         ]
+
+    def __enter__(self) -> LiveWriters:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
 
     def start(self) -> None:
         for thread in self._threads:
