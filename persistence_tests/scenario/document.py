@@ -166,7 +166,9 @@ def _compose(file: str, text: str) -> tuple[Any, Problem | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)
-            return YAML(typ="safe", pure=True).compose(text), None
+            yaml = YAML(typ="safe", pure=True)
+            yaml.max_depth = DEEPEST  # further down it takes seconds, and ends in a RecursionError
+            return yaml.compose(text), None
     except ReaderError as error:
         lines = _LINE_END.split(text[: error.position])
         what = f"the character U+{error.character:04X} may not stand in a YAML file"
@@ -175,18 +177,21 @@ def _compose(file: str, text: str) -> tuple[Any, Problem | None]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if "maximum depth" in str(error.problem):
+            return None, Problem(_NESTED, file, line, column, _TOO_DEEP)
         parts = [part for part in (error.context, error.problem) if part]
         what = f"not valid YAML: {', '.join(parts)}"
         return None, Problem(what, file, line, column, _syntax_remedy(str(error.problem)))
     except YAMLError as error:
         return None, Problem(f"not valid YAML: {error}", file, 1, 1, None)
     except RecursionError:
-        return None, Problem("the values are nested too deeply to be read", file, 1, 1, _TOO_DEEP)
+        return None, Problem(_NESTED, file, 1, 1, _TOO_DEEP)
     except (ValueError, AssertionError, IndexError, KeyError, TypeError, AttributeError) as error:
         # The scanner itself stumbles over some inputs, such as a YAML version that is too long a number.
         return None, Problem(f"not valid YAML: {error}", file, 1, 1, "check the file with another reader")
 
 
+_NESTED = "the values are nested too deeply"
 _ALIASES = "check the aliases (`*name`)"
 _TOO_DEEP = f"a scenario needs no more than {DEEPEST} levels: check the brackets and the indentation"
 
@@ -234,7 +239,7 @@ class _Reading:
         written = node.value if isinstance(node, ScalarNode) else None
         self.places[location] = Place(*mark, *key, written)
         if len(location) > DEEPEST:
-            raise _EndlessError("the values are nested too deeply", mark, _TOO_DEEP)
+            raise _EndlessError(_NESTED, mark, _TOO_DEEP)
         if len(self.places) > MOST_VALUES:
             raise _EndlessError(f"the file holds more than {MOST_VALUES} values", mark, _ALIASES)
         tag = str(node.tag)

@@ -26,7 +26,7 @@ SECONDS = 2.0  # of the processor: other programs may keep it busy
 Check = Callable[[bytes], bool]
 
 many = settings(
-    max_examples=400,
+    max_examples=300,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
