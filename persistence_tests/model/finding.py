@@ -7,7 +7,11 @@ from enum import StrEnum
 
 
 class Symptom(StrEnum):
-    """What can be wrong with a name. A closed set; the order of the members is their precedence."""
+    """What can be wrong with a name. A closed set; the order of the members is their precedence.
+
+    Findings are listed in this order. Which symptom wrong bytes are is a series of questions of its own, in
+    `oracle.symptoms`; what an absence on a served path means, in `oracle.sight`.
+    """
 
     ORPHANED = "orphaned"
     MISSING = "missing"

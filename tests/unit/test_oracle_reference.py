@@ -34,7 +34,7 @@ batches = st.binary(max_size=10).map(choices_of)
 shown = st.binary(min_size=6, max_size=6).map(
     lambda drawn: [int.from_bytes(drawn[at : at + 2], "big") for at in (0, 2, 4)]
 )
-many = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass

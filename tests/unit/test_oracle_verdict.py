@@ -15,6 +15,7 @@ from persistence_tests.model.history import HistoryWriter, read_history
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome, PromiseClass
 from persistence_tests.model.oracle import Oracle, judge
+from persistence_tests.model.oracle.listing import ignored
 from persistence_tests.model.records import (
     Completed,
     ControlCheck,
@@ -524,6 +525,21 @@ def test_a_strange_name_is_unexpected_unless_it_is_residue_ignored_or_was_there_
         assert judged.reasons == ("residue of unacknowledged writes, no finding: .tmp-1",)
     assert strange("deep/er/x.ignored").verdict is strange("x.ignored").verdict is Verdict.KEPT
     assert strange("readme", baseline=("readme",)).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    ("glob", "names", "others"),
+    [
+        ("**/*.tmp", ("a.tmp", "x/a.tmp", "x/y/a.tmp"), ("a.tmp2", "a.tmp/b")),
+        ("*.tmp", ("a.tmp",), ("x/a.tmp",)),
+        ("cache/**", ("cache/a", "cache/b/c"), ("cache", "x/cache/a")),
+        ("a?[0-9].[!x]", ("ab1.y",), ("ab1.x", "a/1.y", "abc.y")),
+        ("a+(b)[c", ("a+(b)[c",), ("aab[c",)),
+    ],
+)
+def test_patterns_of_names_to_leave_out(glob: str, names: tuple[str, ...], others: tuple[str, ...]) -> None:
+    assert all(ignored(name, [glob]) for name in names)
+    assert not any(ignored(name, [glob]) for name in others)
 
 
 # Renames and directories
