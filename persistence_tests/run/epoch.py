@@ -79,6 +79,9 @@ class Epoch:
             self.record(StackReady(self._number, False, time.monotonic() - began, error.what))
             return False
         ready, why = self.wait_ready()
+        if ready:
+            why = self._set_up()
+            ready = why is None
         seconds = time.monotonic() - began
         images = {key: state.image for key, state in self.stack.state().containers.items()}
         self.record(StackReady(self._number, ready, seconds, why, images, self.stack.mounts()))
@@ -86,6 +89,15 @@ class Epoch:
             self._probe_absence()
             self._verification.list_baseline()
         return ready
+
+    def _set_up(self) -> str | None:
+        """Run the scenario's own commands on the ready stack; the first that fails, in words."""
+        for line in self._scenario.stack.setup:
+            result = self.stack.command(line)
+            if result.exit_code != 0:
+                said = " ".join(result.stderr.split())[-300:]
+                return f"the setup command `{line}` failed with exit code {result.exit_code}: {said}"
+        return None
 
     def wait_ready(self) -> tuple[bool, str | None]:
         """Whether it is ready, and why not."""

@@ -63,13 +63,13 @@ class WritePlan:
             (name,) = names_for(
                 self._seed,
                 1,
-                "" if directory == "." else directory,
+                directory,
                 SUFFIXES[kind],
                 rule.names,
                 unique=f"{step}-{identity}",
                 traits=rule.traits,
             )
-            parent = posixpath.dirname(name) or "."
+            parent = posixpath.dirname(name)
             if parent != directory and rule.request is None:
                 yield PendingWrite(self._operation(rule, OperationKind.MKDIR, parent), None)
             payload = Payload.make(self._run, identity, kind, size)
