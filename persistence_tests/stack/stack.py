@@ -474,7 +474,7 @@ class Stack:
 
     def _built_images(self) -> dict[str, str]:
         return {
-            name: self._image(name) for name, entry in self.config["services"].items() if entry.get("build")
+            name: self._image(name) for name in self.services() if self.config["services"][name].get("build")
         }
 
     def _label_image_volumes(self) -> None:

@@ -27,7 +27,7 @@ services:
 volumes:
   data: {}
 """
-DOCKERFILE = 'FROM debian:bookworm-slim\nVOLUME /declared\nRUN mkdir -p /data\nCMD ["sleep", "infinity"]\n'
+DOCKERFILE = 'FROM debian:bookworm-slim\nVOLUME /declared\nCMD ["sleep", "infinity"]\n'
 
 MakeStack = Callable[..., Stack]
 
