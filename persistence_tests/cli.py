@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -15,6 +16,7 @@ import click
 
 from persistence_tests import __version__
 from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
+from persistence_tests.run.interruption import INTERRUPTS, is_interrupt, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -210,7 +212,8 @@ def clean(engine: str | None, yes: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: every error becomes a message and an exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for each in INTERRUPTS:
+        signal.signal(each, _interrupt)
     sys.exit(_exit_code(arguments))
 
 
@@ -219,9 +222,6 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         code = cli.main(arguments, prog_name="persistence", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.UsageError as error:
-        error.show()
-        return USAGE
     except click.ClickException as error:
         error.show()
         return USAGE
@@ -230,18 +230,38 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except PersistenceError as error:
         click.echo(str(error), err=True)
-        return error.exit_code
+        return INTERRUPTED if is_interrupt(error) else error.exit_code
+    except Exception as error:  # an interpreter's own exit code would be 1, which says `lost`
+        click.echo(str(_fault_of_the_harness(error)), err=True)
+        return INTERRUPTED if is_interrupt(error) else FAULT
     return code if isinstance(code, int) else KEPT
 
 
+def _fault_of_the_harness(error: Exception) -> PersistenceError:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "persistence_tests" in Path(frame.filename).parts] or frames
+    return PersistenceError(
+        f"the harness itself failed: {type(error).__name__}: {error}",
+        where=f"{own[-1].filename}:{own[-1].lineno}",
+        remedy="this is a bug: please report it, with the run's history.jsonl if there is one",
+    )
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """The first interrupt ends the run; while what it made is removed, no other may end that."""
+    for each in INTERRUPTS:
+        signal.signal(each, _no_more)
     raise KeyboardInterrupt
+
+
+def _no_more(_signal: int, _frame: FrameType | None) -> None:
+    say("interrupted already: what the run made is being removed")
 
 
 def _select(
     files: Sequence[Path], events: Sequence[str], paths: Sequence[str]
 ) -> list[tuple[Scenario, frozenset[str]]]:
-    """The scenarios with the steps that the events ask for. UsageError where nothing is left."""
+    """The scenarios with the steps that the events ask for. UsageError for an event or a path of none."""
     from persistence_tests.scenario import find, load
 
     scenarios = [load(file) for file in find(files or (DEFAULT_SCENARIOS,))]
@@ -249,6 +269,13 @@ def _select(
         known = sorted({name for scenario in scenarios for name in scenario.paths})
         if path not in known:
             raise UsageError(f"no scenario has a path {path!r}", remedy=f"they have: {', '.join(known)}")
+    if not scenarios:
+        raise UsageError("no scenario was found", remedy="name a *.persistence.yaml file")
+    planned = [planned for scenario in scenarios for planned in scenario.steps]
+    for event in events:
+        if event != "up" and not any(event in (each.step, each.event.name) for each in planned):
+            known = sorted({each.event.name for each in planned})
+            raise UsageError(f"no step has the event {event!r}", remedy=f"they have: {', '.join(known)}")
     selected = [
         (
             scenario,
@@ -256,14 +283,7 @@ def _select(
         )
         for scenario in scenarios
     ]
-    selected = [(scenario, steps) for scenario, steps in selected if steps or "up" in events or not events]
-    if not selected:
-        known = sorted({planned.event.name for scenario in scenarios for planned in scenario.steps})
-        raise UsageError(
-            f"no step has the event {', '.join(events)}" if events else "no scenario was found",
-            remedy=f"the scenarios have: {', '.join(known)}" if known else "name a *.persistence.yaml file",
-        )
-    return selected
+    return [(scenario, steps) for scenario, steps in selected if steps or "up" in events or not events]
 
 
 def _run(
@@ -280,6 +300,7 @@ def _run(
     from persistence_tests.stack.engine import Engine
 
     engine = Engine.connect(settings.engine)
+    failure: PersistenceError | None = None
     with Terminal(console) as terminal:
         recording = Run(settings, engine, [terminal])
         try:
@@ -288,11 +309,19 @@ def _run(
                     with recording.scenario(scenario, steps) as running:
                         for judgement in running.judgements():
                             terminal.judged(step_result(recording.entries, scenario.name, judgement))
+        except PersistenceError as error:
+            if error.exit_code == USAGE or is_interrupt(error):
+                raise
+            failure = error
         finally:
             result = build(recording.entries, allow_skip=allow_skip)
             if recording.entries:
                 write_reports(result, recording.directory)
+    if failure and not result.scenarios:
+        raise failure
     print_result(console, result, str(recording.directory))
+    if failure:
+        console.print(f"\n{failure}", highlight=False, markup=False, soft_wrap=True)
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError
@@ -68,7 +69,7 @@ class EventStep:
         before = stack.state()
         problems: list[str] = []
         live = self._epoch.live_writers(step) if event.during == "writing" else None
-        with stack.watch() as watch:
+        with stack.watch() as watch, live or nullcontext():
             if live:
                 wanted = self._epoch.journal.acknowledged + ACKNOWLEDGED_BEFORE_EVENT
                 live.start()

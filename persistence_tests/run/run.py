@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from persistence_tests import __version__
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
+from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Run:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+        self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        why = None if error is None else ("interrupted" if kind is KeyboardInterrupt else repr(error))
+        why = None if error is None else ("interrupted" if is_interrupt(error) else repr(error))
         self.record(None, RunEnded(complete=error is None, why=why))
         self.sync()
         self._history.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Collection
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import PersistenceError, ScenarioError, StackError
@@ -26,6 +26,7 @@ from persistence_tests.model.records import (
 from persistence_tests.paths import PATHS
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
+from persistence_tests.run.interruption import uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
 from persistence_tests.stack.stack import Stack
@@ -57,6 +58,7 @@ class ScenarioRun:
         self._epochs = 0
         self._failed = False
         self._never_ready = False
+        self._begun = False
 
     def __enter__(self) -> ScenarioRun:
         return self
@@ -93,6 +95,7 @@ class ScenarioRun:
         """Bring the stack up, write, and verify: the step `up`."""
         stack = self.prepare()
         self._record(self._began())
+        self._begun = True
         self._record(stack.prepared)
         with self._step(UP):
             stack.build()
@@ -119,16 +122,22 @@ class ScenarioRun:
         return self._judged(step, resets=event.resets)
 
     def close(self) -> None:
-        """Tear down what this scenario made; safe to call at any time, and more than once."""
-        stack, self._stack, self._epoch = self._stack, None, None
-        for path in self._paths.values():
-            path.close()
-        if stack is None:
-            return
-        self._save_logs(stack)
-        if not self.kept_running:
-            stack.close()
-        self._record(ScenarioEnded(self.scenario.name))
+        """Tear down what this scenario made; safe to call at any time, and more than once.
+
+        An interrupt waits until it is done. Raises StackError with all that would not go.
+        """
+        with uninterrupted("what the run made is being removed"):
+            stack, self._stack, self._epoch = self._stack, None, None
+            if stack is None:
+                return
+            for path in self._paths.values():
+                path.close()
+            with ExitStack() as ends:
+                if self._begun:
+                    ends.callback(self._record, ScenarioEnded(self.scenario.name))
+                if not self.kept_running:
+                    ends.callback(stack.close)
+                self._save_logs(stack)
 
     @property
     def kept_running(self) -> bool:
