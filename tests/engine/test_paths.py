@@ -89,15 +89,16 @@ class TinyStack:
         return "127.0.0.1", int(published["HostPort"])
 
     def run(self, service: str, *, image: str = IMAGE, number: int = 1, **options: Any) -> Any:
-        options = {"command": ["sleep", "infinity"], "init": True, **options}
-        container = self.engine.client.containers.run(
+        options = {"command": ["sleep", "infinity"], "init": True, "network_mode": "none", **options}
+        container = self.engine.client.containers.create(
             image,
-            detach=True,
             name=f"{self.prefix}-{service}-{number}",
             labels={**self.identity.labels, "tiny": f"{self.prefix}-{service}"},
             **options,
         )
         self.made.append(container)
+        container.start()
+        container.reload()
         return container
 
 
