@@ -11,7 +11,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from persistence_tests.model.attribution import attribute
 from persistence_tests.model.ledger import Ledger
@@ -74,24 +74,26 @@ class Verification:
         view = path.observe(names)
         wrong = self._wrong(path, view.observations, names)
 
-        def look_again() -> list[str]:
-            nonlocal wrong
-            again = path.observe([name for name in wrong if name not in hopeless])
-            if again.problem is None:
+        def waiting() -> list[str]:
+            return list(names) if view.problem else [name for name in wrong if name not in hopeless]
+
+        def look_again() -> bool:
+            nonlocal view, wrong
+            again = path.observe(waiting())
+            if view.problem:
+                view = again
+            elif again.problem is None:
                 view.observations.update(again.observations)
                 view.directories.update(again.directories)
-                wrong = self._wrong(path, view.observations, names)
-            return [name for name in wrong if name not in hopeless]
+            wrong = self._wrong(path, view.observations, names)
+            return bool(view.problem or waiting())
 
-        def give_up(_: RetryCallState) -> list[str]:
-            return wrong
-
-        if view.problem is None and any(name not in hopeless for name in wrong):
+        if view.problem or waiting():
             Retrying(
                 stop=stop_after_delay(path.within),
                 wait=wait_fixed(POLL_SECONDS),
                 retry=retry_if_result(bool),
-                retry_error_callback=give_up,
+                retry_error_callback=lambda _: None,
             )(look_again)
         return view, wrong
 
