@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -53,7 +55,11 @@ def compose_binary() -> tuple[str, ...]:
 @cache
 def compose_version() -> str:
     result = subprocess.run(
-        [*compose_binary(), "version", "--short"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [*compose_binary(), "version", "--short"],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
     )
     return result.stdout.strip()
 
@@ -223,14 +229,10 @@ def last_lines(text: str, count: int = SHOWN_LINES) -> str:
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    import signal
-
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
 def _succeeds(line: Sequence[str]) -> bool:
-    return subprocess.run(line, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+    return subprocess.run(line, check=False, capture_output=True, stdin=subprocess.DEVNULL).returncode == 0

@@ -83,7 +83,7 @@ class Engine:
         return parts.hostname if parts.hostname and is_remote(self.url) else "127.0.0.1"
 
     def describe(self) -> dict[str, str]:
-        """Facts for the report: engine, api, storage driver, cgroup, os, kernel, architecture, cpus, memory, compose."""
+        """Facts for the report: versions, storage driver, cgroup, kernel, architecture, memory…"""
         info, version = self.client.info(), self.client.version()
         return {
             "engine": str(version.get("Version", "")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -85,14 +86,13 @@ class EventFeed:
 
     def _follow(self) -> None:
         while not self._closed.is_set():
-            try:
+            # An engine that goes away, and a stream that is closed, end it in many ways.
+            with suppress(Exception):
                 self._stream = self._read(self._latest)
                 for raw in self._stream:
                     with self._arrived:
                         self._keep(raw)
                         self._arrived.notify_all()
-            except Exception:
-                pass
             self._closed.wait(RECONNECT)
 
     def _read(self, since: int, until: int | None = None) -> Any:

@@ -167,19 +167,19 @@ def _service(plan: _Plan, name: str, service: Config) -> Any:
         out["ports"] = Override([_port(port) for port in kept.values()])
         said = ", ".join(f"{port.get('published') or 'any'}->{port['target']}" for port in ports)
         changes.append(f"{name}: ports {said} are published on 127.0.0.1, each at a free port")
-    if container_name := service.get("container_name"):
-        if _service_of(plan.shadow, name).get("container_name") == container_name:
-            out["container_name"] = Reset()
-            changes.append(f"{name}: the container name {container_name} is kept as a network alias only")
-            if networks := service.get("networks"):
-                out["networks"] = {key: {"aliases": [container_name]} for key in networks}
+    container_name = service.get("container_name")
+    if container_name and _service_of(plan.shadow, name).get("container_name") == container_name:
+        out["container_name"] = Reset()
+        changes.append(f"{name}: the container name {container_name} is kept as a network alias only")
+        if networks := service.get("networks"):
+            out["networks"] = {key: {"aliases": [container_name]} for key in networks}
     if build := service.get("build"):
         out["build"] = _build(plan, build if isinstance(build, dict) else {"context": build}, name, changes)
-        if service.get("pull_policy") not in (None, "build"):
-            out["pull_policy"] = Reset()
     image = service.get("image")
     if image and image in _built_tags(plan):
         out["image"] = plan.identity.image(image)
+        if service.get("pull_policy") not in (None, "build"):
+            out["pull_policy"] = Reset()
         changes.append(f"{name}: the image {image}, which the stack builds, is tagged {out['image']}")
     out["labels"] = plan.identity.labels
     plan.refusals += refusals

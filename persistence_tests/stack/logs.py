@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def logs(containers: Iterable[Container], since: float | None) -> dict[str, str]:
-    """The log of each container, by service, or "service-number" where there are several; `since` is in Unix seconds."""
+    """The log of each container by service, or by "service-number" where it has several; `since` in Unix seconds."""
     from docker.errors import APIError
 
     containers = list(containers)

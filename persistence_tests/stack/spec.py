@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,4 +33,4 @@ class StackSpec:
 
     @property
     def project_directory(self) -> Path:
-        return self.compose[0].absolute().parent
+        return Path(os.path.normpath(self.compose[0].absolute().parent))

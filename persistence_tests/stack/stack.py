@@ -31,8 +31,8 @@ from persistence_tests.stack.inspection import (
     service_of,
 )
 from persistence_tests.stack.logs import logs
-from persistence_tests.stack.references import common_ancestor, outside_references
 from persistence_tests.stack.redaction import redacted
+from persistence_tests.stack.references import common_ancestor, outside_references
 from persistence_tests.stack.refusal import refuse
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.state import EngineState
@@ -279,7 +279,7 @@ class Stack:
 
     def bind(self, source: str) -> Path:
         """The workspace's directory of a bind mount, named as in the Compose file."""
-        wanted = posixpath.normpath(posixpath.join(self.spec.project_directory, os.path.expanduser(source)))
+        wanted = posixpath.normpath(posixpath.join(self.spec.project_directory, Path(source).expanduser()))
         for bind in self._plan.binds:
             if bind.inside is not None and wanted in (
                 posixpath.normpath(bind.source),
@@ -511,7 +511,7 @@ def _resolve(
             engine_url=engine.url,
             project=name,
             directory=spec.project_directory,
-            files=spec.compose,
+            files=tuple(path.absolute() for path in spec.compose),
             profiles=spec.profiles,
             env_files=spec.env_files,
             env=spec.env,

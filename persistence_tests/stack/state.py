@@ -34,7 +34,10 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class VolumeState:
-    """`key` is the name in the Compose file, None for an anonymous volume."""
+    """`key` is the name in the Compose file, None for an anonymous volume.
+
+    `created_at` tells two volumes of one name apart, and is for nothing else.
+    """
 
     name: str
     key: str | None
@@ -73,7 +76,8 @@ class Change(StrEnum):
 class Delta:
     """What changed: containers and images by "service-number", volumes by name on the engine.
 
-    `images` says SAME or RECREATED. Anonymous volumes are in no delta: what becomes of them is what some events are about.
+    `images` says SAME or RECREATED. Anonymous volumes are in no delta: what becomes of them is what some events are
+    about.
     """
 
     containers: dict[str, Change] = field(default_factory=dict)

@@ -25,8 +25,8 @@ def remove_labelled(
 ) -> list[str]:
     """Remove everything that has all of `labels` ("key=value", the run's), and its containers' anonymous volumes.
 
-    Idempotent; `images` false leaves the images. Returns what could not be removed, in words. Looks again until nothing is found: an interrupted
-    Compose may have left the engine making one more container.
+    Idempotent; `images` false leaves the images. Returns what could not be removed, in words. Looks again until
+    nothing is found: an interrupted Compose may have left the engine making one more container.
     """
     volumes = set(recorded_volumes)
     failures: list[str] = []

@@ -33,8 +33,8 @@ def violations(config: dict[str, Any], identity: Identity, read_only: Iterable[s
             found += _resource(f"{kind}.{key}", part or {}, identity)
     for kind in ("secrets", "configs"):
         for key, part in (config.get(kind) or {}).items():
-            source = unescaped(str((part or {}).get("file") or identity.workspace))
-            if not _within(source, identity.workspace):
+            source = unescaped(str((part or {}).get("file") or ""))
+            if source and not _within(source, identity.workspace):
                 found.append(_violation(f"{kind}.{key}", f"is read from {source}, outside the workspace"))
     return found
 

@@ -62,7 +62,7 @@ def existing() -> list[Path]:
     return sorted(path for path in found if read_marker(path) is not None)
 
 
-def bind_refusals(binds: Iterable[Bind], project: Path, file: str = "") -> list[Refusal]:
+def bind_refusals(binds: Iterable[Bind], project: Path) -> list[Refusal]:
     """Bind mounts whose source is, or lies behind, a symbolic link that leads out of the project directory."""
     home = project.resolve()
     refusals = []
@@ -111,7 +111,7 @@ def copy_project(
     project); `skip` are absolute paths that are left out. Sockets, pipes and devices are left out.
     """
     emptied, kept = set(empty), list(kept)
-    skipped = {path.resolve() for path in skip}
+    skipped = {Path(os.path.normpath(path)) for path in skip}
 
     def ignored(directory: str, names: list[str]) -> set[str]:
         here = Path(directory).relative_to(project)
@@ -121,7 +121,7 @@ def copy_project(
             path = here / name
             if (
                 (here == Path() and name in LEFT_OUT)
-                or (project / path).resolve() in skipped
+                or project / path in skipped
                 or (below_empty and not any(path.is_relative_to(k) or k.is_relative_to(path) for k in kept))
                 or not _is_copyable(project / path)
             ):
@@ -182,7 +182,7 @@ def _own(source: Path, target: Path) -> None:
         status = source.lstat()
         os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(status.st_mode):
-            os.chmod(target, stat.S_IMODE(status.st_mode))
+            target.chmod(stat.S_IMODE(status.st_mode))
 
 
 def _is_copyable(path: Path) -> bool:
@@ -191,7 +191,7 @@ def _is_copyable(path: Path) -> bool:
 
 
 def _start_of(process: int) -> int:
-    """When a process began, in clock ticks, so that a number used again is not taken for it; -1 where it is not there."""
+    """When a process began, in clock ticks, as its number may be used again; -1 where it is not there."""
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""The user's own containers, volumes, files and images are what they were, whatever a stack under test is put through."""
+"""The user's own containers, volumes, files and images are what they were, whatever a stack goes through."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_closing_leaves_nothing_of_the_run_and_everything_of_the_users(
 
 
 def left_of(engine: Engine, run: str) -> list[object]:
-    filters = {"label": f"{RUN_LABEL}={run}"}
+    filters: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={run}"}
     client = engine.client
     return [
         *client.containers.list(all=True, filters=filters),

@@ -1,4 +1,4 @@
-"""The override under which a stack touches nothing of the user's own: pure, over configurations as Compose resolves them."""
+"""The override under which a stack touches nothing of the user's own, over configurations as Compose resolves them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,9 @@ def test_a_container_name_that_follows_the_project_stays() -> None:
 
 @pytest.mark.parametrize("kind", ["volumes", "networks"])
 def test_explicit_and_external_names_move_under_the_prefix_and_stay_what_they_were(kind: str) -> None:
-    parts = {kind: {"own": {}, "fixed": {"name": "fixed"}, "theirs": {"name": "theirs", "external": True}}}
+    parts: dict[str, Any] = {
+        kind: {"own": {}, "fixed": {"name": "fixed"}, "theirs": {"name": "theirs", "external": True}}
+    }
     isolation = isolated({"web": {}}, **parts)
     assert isolation.override[kind] == {
         "own": {"labels": LABELS},
@@ -112,7 +114,7 @@ def test_explicit_and_external_names_move_under_the_prefix_and_stay_what_they_we
 
 
 def test_an_explicit_name_never_meets_one_of_compose() -> None:
-    parts = {"volumes": {"data": {}, "other": {"name": "data"}}}
+    parts: dict[str, Any] = {"volumes": {"data": {}, "other": {"name": "data"}}}
     volumes = isolated({"web": {}}, **parts).override["volumes"]
     assert volumes["other"]["name"] != f"{IDENTITY.project}_data"
 
@@ -268,6 +270,11 @@ def test_secrets_from_outside_are_copied() -> None:
     )
     assert isolation.files == {"/home/user/.key": "/tmp/ws/files/secrets-key"}
     assert isolation.override["secrets"] == {"key": {"file": "/tmp/ws/files/secrets-key"}}
+
+
+def test_configurations_without_a_file_pass() -> None:
+    configs = {"c": {"name": f"{IDENTITY.project}_c", "content": "x"}, "e": {"environment": "X"}}
+    assert violations({"name": IDENTITY.project, "configs": configs}, IDENTITY) == []
 
 
 def test_a_subnet_in_use_becomes_a_free_one_unless_addresses_are_fixed() -> None:
