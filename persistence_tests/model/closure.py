@@ -6,7 +6,7 @@
     atomic replace   new                      old or new
     append           old + all acknowledged   old + any prefix of the rest
     delete           absent                   old or absent
-    rename a to b    only b                   only a or only b   (two names: see `oracle.pairs`)
+    rename a to b    only b                   only a or only b   (two names: see `oracle.passes`)
     mkdir            exists                   either
 
 `after` is the column "acknowledged"; `unresolved` is the column "indeterminate": the state before, the state
@@ -74,7 +74,9 @@ ABSENT: States = frozenset({Absent()})
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An operation as one name sees it; `moved` are the states a rename brings to its target.
+    """An operation as one name sees it.
+
+    For a rename, as its target sees it: `moved` are the states that it brings, `displaced` those it replaces.
 
     `outcome` is None while it is in flight. `weak`: acknowledged, but not promised under an event since.
     """
@@ -83,6 +85,7 @@ class Logged:
     outcome: Outcome | None = None
     weak: bool = False
     moved: States | None = None
+    displaced: States | None = None
 
     @property
     def resolved(self) -> bool:

@@ -213,7 +213,8 @@ class Ledger:
         moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
         self._log(operation.name, Logged(operation))
         if operation.kind is OperationKind.RENAME and operation.target:
-            self._log(operation.target, Logged(operation, moved=moved))
+            displaced = self.states(operation.target)
+            self._log(operation.target, Logged(operation, moved=moved, displaced=displaced))
 
     def _log(self, name: str, logged: Logged) -> None:
         entry = self._names.get(name) or Name(base=self._initially(name))

@@ -571,6 +571,21 @@ def test_a_rename_shows_one_of_its_names() -> None:
     assert renamed(("a", "b"), Outcome.INFO) == [(Symptom.RESURRECTED, ("a",))]
 
 
+def test_a_rename_over_a_file_just_like_it_tells_nothing() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    for name, tiles in (("anchor", 1), ("a", 0), ("b", 0)):
+        play.write(name, tiles)
+    play.observe()
+    play.add_event_began()
+    play.rename("a", "b", Outcome.INFO)
+    play.end_event()
+    play.disk["a"] = ()
+    play.observe()
+    play.end_step()
+    assert play.judgement().verdict is Verdict.KEPT
+
+
 @pytest.mark.parametrize("child", [False, True], ids=["empty", "with a child"])
 @pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.INFO])
 def test_a_directory_made_exists_where_it_or_a_child_was_acknowledged(outcome: Outcome, child: bool) -> None:

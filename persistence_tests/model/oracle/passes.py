@@ -126,8 +126,10 @@ def _broken_renames(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> It
             if any(allowed(ledger.states(n), files[n], ledger.specs) is not Match.YES for n in pair):
                 continue
             arrived = allowed(moved - {Absent(), Anything()}, files[target], ledger.specs) is Match.YES
+            # What was there may be just like what was to come: then the target tells nothing.
+            as_before = allowed(rename.displaced or frozenset(), files[target], ledger.specs) is Match.YES
             stayed = files[source].kind is not NodeKind.ABSENT
-            if arrived and stayed:
+            if arrived and stayed and not as_before:
                 both.append(vantage.path)
             elif not arrived and not stayed and Absent() not in moved and Anything() not in moved:
                 neither.append(vantage.path)
