@@ -20,6 +20,7 @@ from persistence_tests.model.attribution import attribute
 from persistence_tests.model.observation import Span, SpanSource
 from persistence_tests.model.operation import PayloadKind
 from persistence_tests.model.payload import Payload
+from persistence_tests.model.payload_stamp import STAMP_LENGTH, find_stamps
 
 RUN = "run-1"
 BLOCK = 4096
@@ -118,10 +119,12 @@ def reaches_its_own(
     return False
 
 
-def has_stamp(part: bytes) -> bool:
-    """Whether a whole stamp lies in a part of a payload: its mark with 8 bytes before and 36 behind it."""
-    mark = part.find(b"~p1~", 8)
-    return 0 <= mark <= len(part) - 40
+def has_stamp(payload: Payload, origin: int, length: int) -> bool:
+    """Whether a whole stamp lies in a part of a payload. A PNG's padding may hold the beginning of one."""
+    return any(
+        origin <= place and place + STAMP_LENGTH <= origin + length
+        for place, _ in find_stamps(payload.bytes())
+    )
 
 
 @st.composite
@@ -146,7 +149,7 @@ def damages(draw: st.DrawFn) -> tuple[list[Planted], dict[int, Payload]]:
             origin = place if what == "same place" else draw(st.integers(0, sizes[n] - 100))
             length = min(length, sizes[n] - origin)
             near = what == "same place" and n != 3 and length >= 16
-            if length <= 0 or not (near or has_stamp(payloads[n].bytes()[origin : origin + length])):
+            if length <= 0 or not (near or has_stamp(payloads[n], origin, length)):
                 continue
             planted.append(Planted(SpanSource.OPERATION, length, n, origin))
         place += planted[-1].length
