@@ -6,9 +6,11 @@ is needed, and the stack may be down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
@@ -87,17 +89,38 @@ def archive_of(container: Container, path: str) -> Iterator[Iterator[bytes]]:
     """The tar stream of a path in any container, running or not; it cannot see a tmpfs."""
     from docker.errors import NotFound
 
-    with engine_answers(f"reading {path}"):
-        try:
-            stream, _ = container.get_archive(path, chunk_size=CHUNK)
-        except NotFound as error:
-            raise StackError(f"there is no {path} in the container {container.name}") from error
+    with archive_stream(container, path) as stream:
+        with engine_answers(f"reading {path}"):
+            try:
+                first = next(stream, b"")
+            except NotFound as error:
+                raise StackError(f"there is no {path} in the container {container.name}") from error
+        yield chain((first,), stream)
+
+
+@contextmanager
+def archive_stream(container: Container, path: str) -> Iterator[Iterator[bytes]]:
+    """The engine's own archive stream, with the SDK's errors, and surely over in the end.
+
+    A stream that is held half read keeps the engine from removing the container. Closing it does not let go
+    of it when it was interrupted within a read: then the exception's own frames hold it.
+    """
+
+    def chunks() -> Generator[bytes, None, None]:
+        stream, _ = container.get_archive(path, chunk_size=CHUNK)
+        yield from stream
+
+    stream = chunks()
     try:
         yield stream
+    except BaseException as error:
+        held: BaseException | None = error
+        while held is not None:
+            clear_frames(held.__traceback__)
+            held = held.__cause__ or held.__context__
+        raise
     finally:
-        close = getattr(stream, "close", None)
-        if close is not None:
-            close()
+        stream.close()
 
 
 def ensure_volume_exists(engine: Engine, name: str) -> None:

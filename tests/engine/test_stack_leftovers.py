@@ -81,3 +81,48 @@ def test_what_a_killed_run_leaves_is_found_and_removed(
     foreign.remove()
     assert tiny_stack.unready() == []
     assert not of_run(leftovers(engine).abandoned, tiny_stack.identity.run)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.spec import StackSpec
+from persistence_tests.stack.stack import Stack
+
+stack = Stack.prepare(StackSpec((Path(sys.argv[1]),)), Engine.connect(), sys.argv[2], "interrupted")
+try:
+    stack.start()
+    sys.stdin.read()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+finally:
+    stack.close()
+"""
+
+
+def test_an_interrupt_in_the_middle_of_up_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+    (tmp_path / "compose.yaml").write_text(TINY)
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    run = f"t{secrets.token_hex(3)}"
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "compose.yaml"), run],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        filters: dict[str, str | list[str] | bool] = {"label": f"persistence-tests.run={run}"}
+        Retrying(
+            retry=retry_if_result(lambda found: not found), stop=stop_after_delay(60), wait=wait_fixed(0.02)
+        )(lambda: engine.client.containers.list(all=True, filters=filters, sparse=True))
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=60)
+        assert stdout == "interrupted\n"
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not of_run(leftovers(engine), run)
