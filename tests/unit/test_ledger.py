@@ -54,6 +54,7 @@ class Table:
             return spelled
         return spelled | {
             "old": old,
+            "prefix of old": old[:1],
             "mix": (*old[:1], *new[1:2]),
             "old+new": (*old, *new),
             "old+prefix": (*old, *new[:1]),

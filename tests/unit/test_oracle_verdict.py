@@ -494,16 +494,69 @@ def test_an_unacknowledged_write_once_seen_must_stay_in_a_process_crash() -> Non
         assert play.judgement().verdict is verdict
 
 
+def test_a_promised_write_makes_good_what_came_before_it_on_the_name() -> None:
+    play = Play().opened()
+    play.begin_step("restart", PromiseClass.POWER_LOSS)
+    play.write("b", 1)
+    play.write("a", 1, acknowledgement=Acknowledgement.EXIT_0)
+    play.append("a", 1, acknowledgement=Acknowledgement.FSYNC)
+    play.observe()
+    play.event()
+    play.disk["a"] = play.disk["a"][1:]
+    play.observe()
+    play.end_step()
+    assert [f.names for f in play.judgement().findings] == [("a",)]
+
+
+def test_a_file_written_during_the_event_may_have_another_mode() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("b", 1)
+    play.write("a", 2)
+    play.observe()
+    play.add_event_began()
+    play.write("a", 2, Outcome.INFO)
+    play.end_event()
+    other = replace(play.content(play.disk["a"]), mode="0600")
+    play.observe({path: {"a": other} for path in ("volume", "direct")})
+    play.end_step()
+    assert play.judgement().verdict is Verdict.KEPT
+
+
+def test_what_was_wrong_in_an_earlier_epoch_counts_again() -> None:
+    play = restarted(Play(steps=(("up", "up"), ("restart", "restart"), ("kill", "kill"))), gone=("a",))
+    play.epoch(2)
+    play.begin_step("kill")
+    play.write("a", 2)
+    play.write("b", 2)
+    play.observe()
+    play.event()
+    play.disk.pop("a")
+    play.observe()
+    play.end_step()
+    assert [f.names for f in play.judgement("kill").findings] == [("a",)]
+
+
 # Names nobody wrote
 
 
-def strange(name: str, baseline: tuple[str, ...] = (), outcome: Outcome | None = Outcome.OK) -> StepJudgement:
-    """A file beside the store's own, with the bytes of a write that ended with `outcome`."""
+def strange(
+    name: str,
+    baseline: tuple[str, ...] = (),
+    outcome: Outcome | None = Outcome.OK,
+    unknown: bool = False,
+) -> StepJudgement:
+    """A file beside the store's own, with the bytes of a write that ended with `outcome`.
+
+    `unknown`: there was another write of which nobody knows.
+    """
     play = Play(baseline=baseline).opened()
     play.begin_step("restart")
     play.write("a", 2)
     operation = play.write("upload", 2, outcome)
     content = play.disk["upload"]
+    if unknown:
+        play.write("another", 2, Outcome.INFO)
     if outcome is not Outcome.OK:
         play.disk.pop("upload")
     play.observe()
@@ -523,6 +576,8 @@ def test_a_strange_name_is_unexpected_unless_it_is_residue_ignored_or_was_there_
         judged = strange(".tmp-1", outcome=outcome)
         assert judged.verdict is Verdict.KEPT
         assert judged.reasons == ("residue of unacknowledged writes, no finding: .tmp-1",)
+    judged = strange(".tmp-1", unknown=True)
+    assert [finding.symptom for finding in judged.findings] == [Symptom.UNEXPECTED]
     assert strange("deep/er/x.ignored").verdict is strange("x.ignored").verdict is Verdict.KEPT
     assert strange("readme", baseline=("readme",)).verdict is Verdict.KEPT
 
