@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from persistence_tests import __version__
 from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
-from persistence_tests.run.interruption import INTERRUPTS, is_interrupt, say
+from persistence_tests.run.interruption import handle_interrupts, is_interrupt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -212,8 +210,7 @@ def clean(engine: str | None, yes: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: every error becomes a message and an exit code."""
-    for each in INTERRUPTS:
-        signal.signal(each, _interrupt)
+    handle_interrupts()
     sys.exit(_exit_code(arguments))
 
 
@@ -245,17 +242,6 @@ def _fault_of_the_harness(error: Exception) -> PersistenceError:
         where=f"{own[-1].filename}:{own[-1].lineno}",
         remedy="this is a bug: please report it, with the run's history.jsonl if there is one",
     )
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """The first interrupt ends the run; while what it made is removed, no other may end that."""
-    for each in INTERRUPTS:
-        signal.signal(each, _no_more)
-    raise KeyboardInterrupt
-
-
-def _no_more(_signal: int, _frame: FrameType | None) -> None:
-    say("interrupted already: what the run made is being removed")
 
 
 def _select(

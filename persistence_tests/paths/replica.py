@@ -17,6 +17,7 @@ from persistence_tests.paths.listing import (
     parse_listing,
 )
 from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.helper import archive_stream
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -72,8 +73,8 @@ def list_by_archive(container: Container, root: str) -> Tree:
 
     with engine_answers(f"reading {root} in {container.name}"):
         try:
-            chunks, _ = container.get_archive(f"{root.rstrip('/')}/.")
-            return read_tree(chunks)
+            with archive_stream(container, f"{root.rstrip('/')}/.") as chunks:
+                return read_tree(chunks)
         except (BrokenArchive, ChunkedEncodingError) as error:
             raise CannotList(str(error)) from error
         except DockerException as error:
@@ -94,8 +95,8 @@ def read_by_archive(container: Container, root: str, name: str, limit: int) -> b
     except UnicodeEncodeError:  # the engine finds no name that is not UTF-8, but the directory around it
         path = f"{posixpath.dirname(path)}/."
     try:
-        chunks, _ = container.get_archive(path)
-        return read_member(chunks, member, limit)
+        with archive_stream(container, path) as chunks:
+            return read_member(chunks, member, limit)
     except (DockerException, RequestException):
         return b""
 

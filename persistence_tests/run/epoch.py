@@ -22,6 +22,7 @@ from persistence_tests.model.records import (
 from persistence_tests.paths.direct import DirectPath
 from persistence_tests.paths.elsewhere import files_of
 from persistence_tests.paths.http import HttpPath
+from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.verification import Observations, Verification
@@ -76,6 +77,8 @@ class Epoch:
         try:
             self.stack.start()
         except StackError as error:
+            if is_interrupt(error):
+                raise
             self.record(StackReady(self._number, False, time.monotonic() - began, error.what))
             return False
         ready, why = self.wait_ready()

@@ -19,6 +19,7 @@ from persistence_tests.model.records import (
     Phase,
     StackReadyAgain,
 )
+from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.verification import Observations
 from persistence_tests.stack.state import Store
 
@@ -81,6 +82,8 @@ class EventStep:
             try:
                 event.apply(stack, self)
             except StackError as error:
+                if is_interrupt(error):
+                    raise
                 problems.append(error.what)
             seconds = time.monotonic() - began
             if live:

@@ -6,13 +6,38 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_ERROR = 2
 
 _Handler = Callable[[int, FrameType | None], object]
+_requested = threading.Event()
+
+
+def handle_interrupts() -> None:
+    """From now on the first interrupt ends what is under way, and no other may end the removal that follows."""
+    _requested.clear()
+    for each in INTERRUPTS:
+        signal.signal(each, _interrupt)
+
+
+def raise_if_interrupted() -> None:
+    """Raises KeyboardInterrupt where an interrupt came that something on the way made another error of."""
+    if _requested.is_set():
+        raise KeyboardInterrupt
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _requested.set()
+    for each in INTERRUPTS:
+        signal.signal(each, _once_more)
+    raise KeyboardInterrupt
+
+
+def _once_more(_number: int, _frame: FrameType | None) -> None:
+    say("interrupted already: what the run made is being removed")
 
 
 @contextmanager
@@ -55,10 +80,8 @@ def is_interrupt(error: BaseException | None) -> bool:
 
 def say(text: str) -> None:
     """Write a line from within a signal handler, where a buffered stream may be in the middle of another."""
-    try:
+    with suppress(OSError):  # nobody listens any more, and the work goes on
         os.write(STANDARD_ERROR, f"{text}\n".encode())
-    except OSError:  # nobody listens any more, and the work goes on
-        pass
 
 
 def _deliver(handler: _Handler | int, number: int, frame: FrameType | None) -> None:

@@ -26,7 +26,7 @@ from persistence_tests.model.records import (
 from persistence_tests.paths import PATHS
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
-from persistence_tests.run.interruption import uninterrupted
+from persistence_tests.run.interruption import is_interrupt, raise_if_interrupted, uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
 from persistence_tests.stack.stack import Stack
@@ -151,11 +151,14 @@ class ScenarioRun:
         try:
             yield
         except Exception as fault:
+            if is_interrupt(fault):
+                raise KeyboardInterrupt from fault
             what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"
             log = self._run.directory / "logs" / f"{self.scenario.name}-{step}-fault.txt"
             log.parent.mkdir(exist_ok=True)
             log.write_text(traceback.format_exc())
             self._record(StepFaulted(step, what))
+        raise_if_interrupted()
         self._record(StepEnded(step, time.monotonic() - began))
 
     def _bring_up(self) -> Epoch | None:

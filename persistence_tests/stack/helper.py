@@ -6,9 +6,8 @@ is needed, and the stack may be down.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
@@ -89,13 +88,13 @@ def archive_of(container: Container, path: str) -> Iterator[Iterator[bytes]]:
     """The tar stream of a path in any container, running or not; it cannot see a tmpfs."""
     from docker.errors import NotFound
 
-    with archive_stream(container, path) as stream:
+    with ExitStack() as held:
         with engine_answers(f"reading {path}"):
             try:
-                first = next(stream, b"")
+                stream = held.enter_context(archive_stream(container, path))
             except NotFound as error:
                 raise StackError(f"there is no {path} in the container {container.name}") from error
-        yield chain((first,), stream)
+        yield stream
 
 
 @contextmanager
@@ -106,12 +105,9 @@ def archive_stream(container: Container, path: str) -> Iterator[Iterator[bytes]]
     of it when it was interrupted within a read: then the exception's own frames hold it.
     """
 
-    def chunks() -> Generator[bytes, None, None]:
-        stream, _ = container.get_archive(path, chunk_size=CHUNK)
-        yield from stream
-
-    stream = chunks()
+    stream = None
     try:
+        stream, _ = container.get_archive(path, chunk_size=CHUNK)
         yield stream
     except BaseException as error:
         held: BaseException | None = error
@@ -120,7 +116,9 @@ def archive_stream(container: Container, path: str) -> Iterator[Iterator[bytes]]
             held = held.__cause__ or held.__context__
         raise
     finally:
-        stream.close()
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
 
 
 def ensure_volume_exists(engine: Engine, name: str) -> None:
