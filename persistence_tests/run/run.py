@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from persistence_tests import __version__
 from persistence_tests.model.history import HistoryWriter
+from persistence_tests.model.oracle import Oracle
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.settings import Settings
@@ -38,6 +39,7 @@ class Run:
         self.identity = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.directory = settings.report_dir / self.identity
         self.entries: list[Entry] = []
+        self.oracle = Oracle()
         self.identities = itertools.count(1)
         self._started = started
         self._listeners = listeners
@@ -46,7 +48,7 @@ class Run:
     def __enter__(self) -> Run:
         self.directory.mkdir(parents=True)
         self._history = HistoryWriter(self.directory / "history.jsonl")
-        self._history.listeners.append(self.entries.append)
+        self._history.listeners += [self.entries.append, self.oracle.follow]
         self._history.listeners.extend(self._listeners)
         self.record(
             None,

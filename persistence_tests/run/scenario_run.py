@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from persistence_tests.errors import PersistenceError, ScenarioError, StackError
 from persistence_tests.model.finding import StepJudgement, Verdict
 from persistence_tests.model.operation import PromiseClass
-from persistence_tests.model.oracle import judge
 from persistence_tests.model.records import (
     DataFate,
     Phase,
@@ -100,7 +99,8 @@ class ScenarioRun:
         with self._step(UP):
             stack.build()
             epoch = self._bring_up()
-            self._record(_up_step())
+            up = self.scenario.up
+            self._record(StepBegan(UP, up.event, up.title, PromiseClass.PROCESS_CRASH, DataFate.KEPT))
             if epoch is not None:
                 epoch.observe(UP, Phase.BEFORE, epoch.write(UP))
         return self._judged(UP, resets=False)
@@ -110,7 +110,12 @@ class ScenarioRun:
         planned = next(planned for planned in self.steps if planned.step == step)
         event = planned.event
         began = StepBegan(
-            step, event.name, event.title, event.promise, event.fate(), event.options.model_dump(mode="json")
+            step,
+            event.name,
+            event.title,
+            event.promise,
+            event.fate(),
+            event.options.model_dump(mode="json", by_alias=True),
         )
         with self._step(step):
             epoch = self._epoch or self._bring_up()
@@ -176,8 +181,7 @@ class ScenarioRun:
         return self._epoch
 
     def _judged(self, step: str, *, resets: bool) -> StepJudgement:
-        judgements = judge(entry for entry in self._run.entries if entry.scenario == self.scenario.name)
-        judgement = next(judged for judged in judgements[0].steps if judged.step == step)
+        judgement = self._run.oracle.step(self.scenario.name, step)
         if judgement.verdict is not Verdict.KEPT:
             self._failed = True
         if resets or judgement.verdict is not Verdict.KEPT:
@@ -215,7 +219,3 @@ class ScenarioRun:
 
     def _record(self, record: Record) -> None:
         self._run.record(self.scenario.name, record)
-
-
-def _up_step() -> StepBegan:
-    return StepBegan(UP, UP, "up, from nothing", PromiseClass.PROCESS_CRASH, DataFate.KEPT)
