@@ -56,6 +56,24 @@ class Configuration:
                 targets.append(MountTarget(target, kind, mount.get("source", "")))
         return targets
 
+    def volume_keys(self) -> list[str]:
+        """The volumes that the Compose file declares, by their keys."""
+        return sorted(self.resolved.get("volumes") or {})
+
+    def keys_in_use(self) -> set[str]:
+        """The keys of the volumes that some service mounts."""
+        services = self.resolved.get("services") or {}
+        return {m.source for service in services for m in self.targets(service) if m.backing is Backing.NAMED}
+
+    def is_memory(self, key: str) -> bool:
+        """Whether a named volume is a tmpfs: empty whenever no container holds it."""
+        options = ((self.resolved.get("volumes") or {}).get(key) or {}).get("driver_opts") or {}
+        return str(options.get("type", "")).lower() in {"tmpfs", "ramfs"}
+
+    def is_built(self, service: str) -> bool:
+        """Whether the stack builds the service's image itself."""
+        return bool(((self.resolved.get("services") or {}).get(service) or {}).get("build"))
+
     def mount_of(self, service: str, directory: str) -> MountTarget | None:
         """The innermost mount that holds a directory; None where it lies in the writable layer."""
         holding = [mount for mount in self.targets(service) if mount.holds(_clean(directory))]
@@ -63,6 +81,8 @@ class Configuration:
 
     def backing(self, service: str, directory: str) -> Backing:
         mount = self.mount_of(service, directory)
+        if mount is not None and mount.backing is Backing.NAMED and self.is_memory(mount.source):
+            return Backing.TMPFS
         return mount.backing if mount else Backing.LAYER
 
 

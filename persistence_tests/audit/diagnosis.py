@@ -5,11 +5,13 @@ A rule says nothing unless the record supports it: a wrong cause costs more than
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from persistence_tests.audit.configuration import Backing, Configuration
-from persistence_tests.model.finding import Finding, Symptom
+from persistence_tests.audit.case import Case, top_directory
+from persistence_tests.audit.configuration import Backing, MountTarget
+from persistence_tests.model.finding import Symptom
 from persistence_tests.model.records import DataFate
 
 
@@ -20,53 +22,14 @@ class Diagnosis:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A finding with what the record knows around it.
-
-    `service` and `root` are where the stack writes (the `direct` path), None where no such path is declared.
-    `fate` is what the event promised. `stored` and `served` are the names of the paths that read stored bytes,
-    and of those that ask a server. `intact` holds the directories of which at least one promised name is
-    right after the event. `shows_absence` is false for a path that answers 2xx for a name never written.
-    `found_on` are the volumes on which the bytes were seen. `volume` and `under` are the `volume` path's.
-    """
-
-    finding: Finding
-    configuration: Configuration
-    fate: DataFate
-    service: str | None
-    root: str | None
-    volume: str | None
-    stored: frozenset[str]
-    served: frozenset[str]
-    intact: frozenset[str]
-    shows_absence: dict[str, bool]
-    found_on: tuple[str, ...]
-
-    @property
-    def gone(self) -> bool:
-        return self.finding.symptom in {Symptom.MISSING, Symptom.ORPHANED}
-
-    @property
-    def damaged(self) -> bool:
-        return self.finding.symptom in {Symptom.MISSING, Symptom.EMPTY, Symptom.TRUNCATED, Symptom.TORN}
-
-    @property
-    def where_stored(self) -> bool:
-        return bool(self.stored.intersection(self.finding.paths))
-
-    @property
-    def backing(self) -> Backing | None:
-        if self.service is None or self.root is None:
-            return None
-        return self.configuration.backing(self.service, self.root)
-
-
 Rule = Callable[[Case], "tuple[str, str] | None"]
 
-NEW_CONTAINER = frozenset({"recreate", "down-up", "rebuild", "down-volumes", "volume-recreate", "deploy"})
 NEW_PROCESS = frozenset({"restart", "stop-start", "kill", "crash"})
+NEW_CONTAINER = frozenset({"recreate", "down-up", "rebuild"})
+NEW_PROJECT = frozenset({"down-up"})  # containers are gone in between, so that nothing is carried over
 SUDDEN = frozenset({"kill", "crash"})
+DURABLE = frozenset({Backing.NAMED, Backing.BIND})
+UPSTREAM_STATUSES = frozenset({502, 503, 504})
 
 
 def diagnose(case: Case) -> Diagnosis | None:
@@ -79,21 +42,28 @@ def diagnose(case: Case) -> Diagnosis | None:
 
 
 def _tmpfs(case: Case) -> tuple[str, str] | None:
-    if not case.gone or case.backing is not Backing.TMPFS:
+    lost = case.gone and case.backing is Backing.TMPFS and case.kept and case.reached
+    if not lost or case.finding.event not in NEW_PROCESS | NEW_CONTAINER:
         return None
+    mount = case.configuration.mount_of(case.service or "", case.root or "/")
+    if mount is not None and mount.backing is Backing.NAMED:
+        return (
+            f"volume `{mount.source}` is a tmpfs: it is empty once no container holds it",
+            f"remove `type: tmpfs` from the `driver_opts` of volume `{mount.source}`",
+        )
     return (
         f"{case.root} of service {case.service} is a tmpfs: it is empty after every start of the container",
-        f"mount a named volume at {case.root} instead of the tmpfs",
+        f"mount a named volume at {case.root} instead of the tmpfs: "
+        f'`volumes: ["{case.key_for_new_volume()}:{case.root}"]`',
     )
 
 
 def _mount_elsewhere(case: Case) -> tuple[str, str] | None:
-    if not case.gone or case.backing is not Backing.LAYER or case.service is None:
+    if not _in_layer(case):
         return None
-    named = [m for m in case.configuration.targets(case.service) if m.backing is Backing.NAMED]
-    if not named:
+    mount = _meant_for(case)
+    if mount is None:
         return None
-    mount = next((m for m in named if m.source == case.volume), named[0])
     return (
         f"service {case.service} writes to {case.root}, but volume `{mount.source}` is mounted at "
         f"{mount.target}: the files are in the container's writable layer and go with the container",
@@ -102,37 +72,56 @@ def _mount_elsewhere(case: Case) -> tuple[str, str] | None:
 
 
 def _no_volume(case: Case) -> tuple[str, str] | None:
-    if not case.gone or case.backing is not Backing.LAYER:
+    if not _in_layer(case):
         return None
+    key = case.key_for_new_volume()
+    declare = "" if key in case.configuration.volume_keys() else f" and `volumes: {{{key}: {{}}}}`"
     return (
         f"no volume is mounted at {case.root} of service {case.service}: the files are in the container's "
         "writable layer and go with the container",
-        f'add a named volume: `services.{case.service}.volumes: ["media_files:{case.root}"]` and '
-        "`volumes: {media_files: {}}`",
+        f'mount a named volume: `services.{case.service}.volumes: ["{key}:{case.root}"]`{declare}',
     )
 
 
+def _in_layer(case: Case) -> bool:
+    """Whether the container's writable layer held the names and the event made the container anew."""
+    if not (case.gone and case.kept and case.backing is Backing.LAYER and case.service is not None):
+        return False
+    built = case.finding.event != "rebuild" or case.configuration.is_built(case.service)
+    return case.finding.event in NEW_CONTAINER and built
+
+
+def _meant_for(case: Case) -> MountTarget | None:
+    """The named volume that was meant to hold the files: the scenario says so, or its target ends like the root."""
+    named = [m for m in case.configuration.targets(case.service or "") if m.backing is Backing.NAMED]
+    wanted = posixpath.basename(case.root or "")
+    alike = [m for m in named if m.source == case.volume or posixpath.basename(m.target) == wanted]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _anonymous_volume(case: Case) -> tuple[str, str] | None:
-    if not case.gone or case.backing is not Backing.ANONYMOUS or case.service is None:
+    if not (case.gone and case.kept and case.backing is Backing.ANONYMOUS and case.service is not None):
+        return None
+    if case.symptom is not Symptom.ORPHANED and case.finding.event not in NEW_PROJECT:
         return None
     mount = case.configuration.mount_of(case.service, case.root or "/")
     target = mount.target if mount else case.root
     still = f"; the bytes are still on volume {case.found_on[0]}" if case.found_on else ""
     return (
-        f"{target} of service {case.service} is an anonymous volume: a container that is made anew gets a "
+        f"{target} of service {case.service} is an anonymous volume: after `down` the next container gets a "
         f"new one{still}",
-        f"give the volume a name: `media_files:{target}`",
+        f'give the volume a name: `services.{case.service}.volumes: ["{case.key_for_new_volume()}:{target}"]`',
     )
 
 
 def _incomplete_restore(case: Case) -> tuple[str, str] | None:
-    if case.fate is not DataFate.RESTORED or not case.gone or not case.where_stored:
-        return None
-    lost = sorted({_directory(name) for name in case.finding.names} - case.intact)
-    if not lost:
+    restored = case.fate is DataFate.RESTORED and case.symptom is Symptom.MISSING and case.where_stored
+    lost = case.directories - case.intact
+    # Where nothing at all is back, it may have been put elsewhere, or removed again by something else.
+    if not restored or not lost or not case.intact:
         return None
     return (
-        f"after the restore nothing is left of {', '.join(lost)}: the archive does not hold it, or the "
+        f"after the restore nothing is left of {_some(lost)}: the archive does not hold it, or the "
         "restore does not put it back",
         "back up and restore the root of the volume rather than a list of its directories, and compare the "
         "archive with the volume after each backup",
@@ -140,42 +129,52 @@ def _incomplete_restore(case: Case) -> tuple[str, str] | None:
 
 
 def _merging_restore(case: Case) -> tuple[str, str] | None:
-    if case.fate is not DataFate.RESTORED or case.finding.symptom is not Symptom.RESURRECTED:
+    restored = case.fate is DataFate.RESTORED and case.symptom is Symptom.RESURRECTED and case.where_stored
+    if not restored or case.finding.event != "backup-restore":
         return None
     return (
-        "files made after the backup are still there after the restore: it merges instead of replacing",
+        "files made after the backup are still there after the restore: it adds to what is there instead of "
+        "replacing it",
         "empty the volume before the archive is extracted, or extract beside it and swap",
     )
 
 
-def _wiped_at_start(case: Case) -> tuple[str, str] | None:
-    durable = case.backing in {Backing.NAMED, Backing.BIND}
-    starts = case.finding.event in NEW_PROCESS | NEW_CONTAINER and case.fate is DataFate.KEPT
-    if not (case.gone and case.where_stored and durable and starts) or case.intact:
-        return None
-    return (
-        f"the volume at {case.root} is the same one, but what was in it is gone: something that runs when "
-        f"service {case.service} starts removes or replaces its content",
-        "look for `rm -rf`, `rsync --delete`, `mkfs` or an unguarded `cp` in the entrypoint and init scripts, "
-        "and make them create only what is absent",
-    )
-
-
 def _acknowledged_too_early(case: Case) -> tuple[str, str] | None:
-    durable = case.backing in {Backing.NAMED, Backing.BIND}
-    sudden = case.finding.event in SUDDEN and bool(case.intact)
-    if not (case.damaged and case.where_stored and durable and sudden):
+    damaged = case.symptom in {Symptom.MISSING, Symptom.EMPTY, Symptom.TRUNCATED, Symptom.TORN}
+    durable = case.backing in DURABLE and case.where_stored
+    # A name that was seen on the disk before the event was written, whatever happened to it then.
+    last_moment = case.finding.event in SUDDEN and bool(case.intact) and not case.seen_before
+    if not (damaged and durable and last_moment and case.kept):
         return None
     return (
-        f"the upload was acknowledged before its bytes were written: {case.finding.event} ended the process "
+        f"the write was acknowledged before its bytes were in the file: {case.finding.event} ended the process "
         "between the answer and the write",
         "answer only after the file is written, synced (file and directory) and renamed to its name",
     )
 
 
+def _wiped_at_start(case: Case) -> tuple[str, str] | None:
+    starts = case.finding.event in NEW_PROCESS | NEW_CONTAINER and case.kept and case.reached
+    durable = case.backing in DURABLE and case.where_stored
+    wiped = case.directories - case.intact
+    was_there = wiped and wiped <= {top_directory(name) for name in case.seen_before}
+    if not (case.symptom is Symptom.MISSING and durable and starts and was_there):
+        return None
+    if case.intact and wiped != case.directories:
+        return None
+    what = f"everything in {_some(wiped)}" if case.intact else "what was in it"
+    who = f"service {case.service}" if case.service else "the stack"
+    return (
+        f"{case.place} is the same one as before, but {what} is gone: something that runs when {who} starts "
+        "removes or replaces its content",
+        "look for `rm -rf`, `rsync --delete`, `mkfs` or an unguarded `cp` in the entrypoint and init scripts, "
+        "and make them create only what is absent",
+    )
+
+
 def _answers_for_everything(case: Case) -> tuple[str, str] | None:
     blind = [path for path in case.finding.paths if case.shows_absence.get(path) is False]
-    if case.finding.symptom is not Symptom.MASKED or not blind:
+    if case.symptom is not Symptom.MASKED or blind != list(case.finding.paths):
         return None
     return (
         f"{', '.join(blind)} answers 2xx for names that never existed, so a missing file looks served: "
@@ -185,21 +184,38 @@ def _answers_for_everything(case: Case) -> tuple[str, str] | None:
 
 
 def _not_served(case: Case) -> tuple[str, str] | None:
-    wrong = case.served.intersection(case.finding.paths)
-    if case.finding.symptom is not Symptom.UNSERVED or case.where_stored or not wrong:
+    if case.symptom is not Symptom.UNSERVED or case.where_stored or not case.statuses:
         return None
-    right = sorted(case.served - wrong)
-    besides = f" and {', '.join(right)} serves them" if right else ""
-    return (
-        f"the bytes are stored{besides}, but {', '.join(sorted(wrong))} does not: its root, alias or upstream "
-        "does not lead to them, or it may not read them",
-        "compare the server's root or alias with its mounts, the upstream it resolved at start, and the mode "
-        "and owner of the files",
-    )
+    besides = f" and {', '.join(case.serving)} serves them" if case.serving else ""
+    what = f"the bytes are stored{besides}, but {', '.join(sorted(case.finding.paths))}"
+    if case.statuses <= UPSTREAM_STATUSES:
+        return (
+            f"{what} does not reach the server behind it ({_codes(case)})",
+            "let the proxy look up its upstream again and again instead of once at start (nginx: `resolver` and "
+            "a variable in `proxy_pass`), and retry while it starts",
+        )
+    if case.statuses == {403}:
+        return (
+            f"{what} may not read them (403)",
+            "give the server's user read permission on the files and search permission on their directories: "
+            "compare mode and owner before and after the event",
+        )
+    if case.statuses <= {404, 410}:
+        return (
+            f"{what} looks somewhere else ({_codes(case)})",
+            "compare the server's root or alias with its mounts: the volume may be missing there, or stand "
+            "under another directory",
+        )
+    return None
 
 
-def _directory(name: str) -> str:
-    return name.split("/", 1)[0] if "/" in name else "."
+def _codes(case: Case) -> str:
+    return ", ".join(str(status) for status in sorted(s for s in case.statuses if s is not None))
+
+
+def _some(directories: frozenset[str], most: int = 5) -> str:
+    shown = [f"`{directory}`" for directory in sorted(directories)]
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 # In order: what is certain from the configuration before what is inferred from the pattern of the loss.

@@ -6,26 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from persistence_tests.audit.configuration import Configuration
-from persistence_tests.audit.diagnosis import Case, diagnose
+from persistence_tests.audit.diagnosis import diagnose
 from persistence_tests.model.finding import Finding, StepJudgement, Verdict, worst
-from persistence_tests.model.observation import NodeKind
-from persistence_tests.model.operation import Outcome
+from persistence_tests.model.operation import Outcome, PromiseClass
 from persistence_tests.model.oracle import judge
 from persistence_tests.model.records import (
     AbsenceProbed,
-    Claim,
     Completed,
     ControlsChecked,
-    DataFate,
     Entry,
     EventBegan,
     EventEnded,
-    FoundElsewhere,
     Invoked,
-    PathDeclared,
-    PathObserved,
-    Phase,
     Record,
     RunBegan,
     RunEnded,
@@ -37,19 +29,24 @@ from persistence_tests.model.records import (
     StepEnded,
     StepPlanned,
 )
+from persistence_tests.report.around import Around
+from persistence_tests.report.claims import claim_result
 from persistence_tests.report.result import (
     SCHEMA_VERSION,
-    ClaimResult,
+    ControlResult,
+    DiagnosisResult,
     FindingResult,
     Location,
+    PathResult,
+    ProofResult,
     RunResult,
     ScenarioResult,
     StepResult,
+    Written,
 )
+from persistence_tests.report.wording import command, volume_drivers
 
 NAMES_SHOWN = 100
-SHOWN_BY_WRITES = "writes"
-SHOWN_BY_DIRECTORIES = ("directories", "mode")
 
 R = TypeVar("R", bound=Record)
 
@@ -129,12 +126,9 @@ class _Scenario:
             isolation=prepared.isolation if prepared else "",
             changes=list(prepared.changes) if prepared else [],
             images=dict(ready.images) if ready else {},
-            claims=[self._claim(claim, steps) for claim in self._began.claims],
-            notes=[
-                f"{path} answers 2xx for a name never written: it cannot show that a file is gone"
-                for path, shows in self._absence.items()
-                if not shows
-            ],
+            volumes=volume_drivers(prepared.original) if prepared else {},
+            claims=[claim_result(claim, self._began, steps) for claim in self._began.claims],
+            notes=list(self._notes(steps)),
             steps=steps,
         )
 
@@ -147,6 +141,7 @@ class _Scenario:
         outcomes = Counter(completed.outcome for completed in _all(entries, Completed))
         invoked = sum(1 for _ in _all(entries, Invoked))
         planned = self._planned.get(judged.step) or StepPlanned(judged.step, judged.event, judged.event)
+        around = Around(self._began, self._prepared, self._entries, entries, self._absence, judged)
         return StepResult(
             step=judged.step,
             event=judged.event,
@@ -157,22 +152,22 @@ class _Scenario:
             event_at=next((e.at for e in entries if isinstance(e.record, EventBegan)), None),
             event_seconds=ended.seconds if ended else None,
             ready_seconds=again.seconds if again and again.ready else None,
-            written={
-                "ok": outcomes[Outcome.OK],
-                "fail": outcomes[Outcome.FAIL],
-                "info": invoked - outcomes[Outcome.OK] - outcomes[Outcome.FAIL],
-            },
-            proof=[{"source": e.source, "fact": e.fact} for e in (ended.proof if ended else ())],
+            written=Written(
+                outcomes[Outcome.OK],
+                outcomes[Outcome.FAIL],
+                invoked - outcomes[Outcome.OK] - outcomes[Outcome.FAIL],
+            ),
+            proof=[ProofResult(e.source, e.fact) for e in (ended.proof if ended else ())],
             controls=[
-                {"store": c.store, "duty": c.duty.value, "behaved": c.behaved, "detail": c.detail}
+                ControlResult(c.store, c.duty.value, c.behaved, c.detail)
                 for c in (controls.checks if controls else ())
             ],
-            paths={name: {"checked": c.checked, "ok": c.ok} for name, c in judged.paths.items()},
-            findings=[self._finding(finding, planned, entries) for finding in judged.findings],
+            paths={name: PathResult(c.checked, c.ok) for name, c in judged.paths.items()},
+            findings=[self._finding(finding, planned, around) for finding in judged.findings],
         )
 
-    def _finding(self, finding: Finding, planned: StepPlanned, entries: Sequence[Entry]) -> FindingResult:
-        diagnosis = diagnose(self._case(finding, entries))
+    def _finding(self, finding: Finding, planned: StepPlanned, around: Around) -> FindingResult:
+        diagnosis = diagnose(around.case(finding))
         return FindingResult(
             code=finding.code,
             symptom=finding.symptom.value,
@@ -182,91 +177,27 @@ class _Scenario:
             names=list(finding.names[:NAMES_SHOWN]),
             count=len(finding.names),
             evidence=list(finding.evidence),
-            diagnosis=(
-                {"rule": diagnosis.rule, "cause": diagnosis.cause, "fix": diagnosis.fix}
-                if diagnosis
-                else None
+            diagnosis=DiagnosisResult(diagnosis.rule, diagnosis.cause, diagnosis.fix) if diagnosis else None,
+            reproduce=command(
+                "persistence", "run", self._began.source, "--event", finding.step, "--seed", str(self._seed)
             ),
-            reproduce=f"persistence run {self._began.source} --event {finding.event} --seed {self._seed}",
             location=Location(self._began.source, planned.line, planned.column, planned.text),
         )
 
-    def _case(self, finding: Finding, entries: Sequence[Entry]) -> Case:
-        began = _first(entries, StepBegan)
-        direct = self._declared("direct")
-        volume = self._declared("volume")
-        ready = [record for record in _all(self._entries, StackReady) if record.ready]
-        prepared = self._prepared
-        return Case(
-            finding=finding,
-            configuration=Configuration(
-                prepared.original if prepared else {}, ready[-1].mounts if ready else {}
-            ),
-            fate=began.fate if began else DataFate.KEPT,
-            service=direct.detail.get("service") if direct else None,
-            root=direct.root if direct else None,
-            volume=volume.detail.get("volume") if volume else None,
-            stored=frozenset(path.name for path in self._began.paths if path.stored),
-            served=frozenset(path.name for path in self._began.paths if not path.stored),
-            intact=frozenset(_intact_directories(finding, self._entries)),
-            shows_absence=self._absence,
-            found_on=tuple(
-                sorted(
-                    {
-                        found.volume
-                        for found in _all(entries, FoundElsewhere)
-                        if found.name in set(finding.names)
-                    }
-                )
-            ),
-        )
-
-    def _declared(self, kind: str) -> PathDeclared | None:
-        return next((path for path in self._began.paths if path.kind == kind), None)
-
-    def _claim(self, claim: Claim, steps: Sequence[StepResult]) -> ClaimResult:
-        return ClaimResult(claim.text, claim.shown_by, self._shown(claim.shown_by, steps))
-
-    def _shown(self, by: str, steps: Sequence[StepResult]) -> Verdict | None:
-        """What the run says of the part that shows a claim; None where that part was not run."""
-        own = [step for step in steps if step.step == by]
-        if own:
-            return own[0].verdict
-        if not steps:
-            return None
-        if by in {path.name for path in self._began.paths}:
-            return _path_verdict(by, steps)
-        if by in SHOWN_BY_DIRECTORIES:
-            broken = any(name.endswith("/") for step in steps for f in step.findings for name in f.names)
-            return Verdict.LOST if broken else _basis(steps)
-        if by == SHOWN_BY_WRITES:
-            written = any(step.written["ok"] for step in steps)
-            return steps[0].verdict if written else Verdict.INCONCLUSIVE
-        return None
-
-
-def _path_verdict(path: str, steps: Sequence[StepResult]) -> Verdict:
-    if any(path in finding.paths for step in steps for finding in step.findings):
-        return Verdict.LOST
-    checked = sum(step.paths.get(path, {}).get("checked", 0) for step in steps)
-    return _basis(steps) if checked else Verdict.INCONCLUSIVE
-
-
-def _basis(steps: Sequence[StepResult]) -> Verdict:
-    """A claim shown by every step holds where no step says otherwise: it needs one that was judged."""
-    return Verdict.KEPT if any(step.verdict is Verdict.KEPT for step in steps) else Verdict.INCONCLUSIVE
-
-
-def _intact_directories(finding: Finding, entries: Sequence[Entry]) -> Iterator[str]:
-    """Top directories in which a name of this run is still there, right, after the finding's event."""
-    wrong = set(finding.names)
-    written = {record.operation.name for record in _all(entries, Invoked)}
-    for entry in entries:
-        record = entry.record
-        if isinstance(record, PathObserved) and record.step == finding.step and record.phase is Phase.AFTER:
-            for name, seen in record.observations.items():
-                if seen.kind is NodeKind.FILE and name in written and name not in wrong:
-                    yield name.split("/", 1)[0] if "/" in name else "."
+    def _notes(self, steps: Sequence[StepResult]) -> Iterator[str]:
+        for path, shows in self._absence.items():
+            if not shows:
+                yield f"{path} answers 2xx for a name never written: it cannot show that a file is gone"
+        judged = {step.step for step in steps}
+        left = [planned.step for planned in self._began.steps if planned.step not in judged]
+        if left:
+            yield f"not run: {', '.join(left)}"
+        written = {rule.through for rule in self._began.rules} - {path.name for path in self._began.paths}
+        if written:
+            yield f"files were written through {', '.join(sorted(written))}, and not looked for there"
+        tried = {record.promise for record in _all(self._entries, StepBegan)}
+        if PromiseClass.POWER_LOSS in self._began.promised and PromiseClass.POWER_LOSS not in tried:
+            yield "no power cut was tried: what is kept may have been in memory only"
 
 
 def _between(entries: Sequence[Entry], step: str) -> Iterator[Entry]:

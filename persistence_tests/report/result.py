@@ -6,7 +6,7 @@ The keys are a promise to those who read the file (DESIGN, "Interface"); `SCHEMA
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from persistence_tests.model.finding import Verdict
@@ -16,6 +16,8 @@ SCHEMA_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class Location:
+    """The line of the scenario file that asks for the step; `line` is 0 where none does. `text` is the raw line."""
+
     file: str
     line: int
     column: int
@@ -23,7 +25,21 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class DiagnosisResult:
+    """`rule` is what `persistence explain` takes."""
+
+    rule: str
+    cause: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class FindingResult:
+    """`count` names are wrong, of which `names` are the first; `evidence` has one line for each of some of them.
+
+    `event` is the bare name of the event, `step` that of the step. `reproduce` can be pasted into a shell.
+    """
+
     code: str
     symptom: str
     event: str
@@ -32,13 +48,50 @@ class FindingResult:
     names: list[str]
     count: int
     evidence: list[str]
-    diagnosis: dict[str, str] | None
+    diagnosis: DiagnosisResult | None
     reproduce: str
     location: Location
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Operations by how they ended: acknowledged, refused for sure, nobody knows."""
+
+    ok: int
+    fail: int
+    info: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProofResult:
+    """One fact of the engine: from its event stream ("stream") or by inspection ("inspect")."""
+
+    source: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """What an event did to a file of our own; `duty` is "must-lose" or "must-keep"."""
+
+    store: str
+    duty: str
+    behaved: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """Names looked at through a path after the event, and those of them that were right."""
+
+    checked: int
+    ok: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
+    """Times are in seconds, `event_at` since the run began; None where it did not come to that."""
+
     step: str
     event: str
     title: str
@@ -48,16 +101,16 @@ class StepResult:
     event_at: float | None
     event_seconds: float | None
     ready_seconds: float | None
-    written: dict[str, int]
-    proof: list[dict[str, str]]
-    controls: list[dict[str, Any]]
-    paths: dict[str, dict[str, int]]
+    written: Written
+    proof: list[ProofResult]
+    controls: list[ControlResult]
+    paths: dict[str, PathResult]
     findings: list[FindingResult]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """A sentence of the stack's documentation: whether what shows it held."""
+    """A sentence of the stack's documentation: whether what shows it held. None: not tried."""
 
     text: str
     shown_by: str
@@ -66,6 +119,11 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
+    """`images` maps a container to its image's id, `volumes` a volume of the Compose file to its driver.
+
+    `changes` are what isolation changed, `notes` what this run cannot show.
+    """
+
     name: str
     source: str
     verdict: Verdict
@@ -73,6 +131,7 @@ class ScenarioResult:
     isolation: str
     changes: list[str]
     images: dict[str, str]
+    volumes: dict[str, str]
     claims: list[ClaimResult]
     notes: list[str]
     steps: list[StepResult]
@@ -80,6 +139,8 @@ class ScenarioResult:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
+    """`stopped` says why a run is not `complete`."""
+
     schema_version: str
     run_id: str
     version: str
@@ -91,7 +152,7 @@ class RunResult:
     stopped: str | None
     seed: int
     environment: dict[str, str]
-    scenarios: list[ScenarioResult] = field(default_factory=list)
+    scenarios: list[ScenarioResult]
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -103,3 +164,15 @@ class RunResult:
     @property
     def findings(self) -> list[FindingResult]:
         return [finding for step in self.steps for finding in step.findings]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of `result.json`."""
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(RunResult).json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Result of a run",
+    }

@@ -1,18 +1,20 @@
 """What a run shows on the terminal: a line a step as it ends, a live line for the one under way.
 
-Off a terminal the live line is left out, so a log holds whole lines only.
+Off a terminal the live line is left out and no line is folded, so a log holds whole lines that can be searched.
 """
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
-from rich.table import Table
+from rich.text import Text
 
 from persistence_tests.model.finding import Verdict
+from persistence_tests.model.operation import Outcome
 from persistence_tests.model.records import (
     BaselineListed,
     Completed,
@@ -24,14 +26,18 @@ from persistence_tests.model.records import (
     Phase,
     RunBegan,
     ScenarioBegan,
+    ScenarioEnded,
     StackPrepared,
     StackReady,
     StackReadyAgain,
     StepBegan,
 )
-from persistence_tests.report.failure import finding_block, headline, reason_block
+from persistence_tests.report.failure import because, step_block
+from persistence_tests.report.layout import folded, joined
+from persistence_tests.report.live import LiveLine
+from persistence_tests.report.printable import printable
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
-from persistence_tests.report.wording import MARKS, budget
+from persistence_tests.report.wording import MARKS, budget, counts, volume_drivers
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -41,6 +47,8 @@ STYLES = {
     Verdict.SKIPPED: "cyan",
 }
 TITLE_WIDTH = 26
+VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
+BUILDING = "building images; the first time this can take minutes"
 
 
 class Terminal:
@@ -48,139 +56,208 @@ class Terminal:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._status: Status | None = None
+        self._live = LiveLine(console)
         self._step = ""
-        self._acknowledged = 0
+        self._answered = 0
+        self._volumes: dict[str, str] = {}
 
     def __enter__(self) -> Terminal:
-        if self._console.is_terminal:
-            self._status = self._console.status("starting")
-            self._status.start()
+        self._live.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        self._live.__exit__(kind, error, trace)
 
     def __call__(self, entry: Entry) -> None:
-        record = entry.record
-        match record:
-            case RunBegan():
-                environment = record.environment
-                engine, compose = environment.get("engine", "?"), environment.get("compose", "?")
-                self._print(
-                    f"persistence {record.version} · run {record.run} · seed {record.seed} · "
-                    f"engine {engine} · compose {compose}"
-                )
-            case ScenarioBegan():
-                self._print(f"\n[bold]{escape(record.source)}[/bold]")
-                self._live("preparing the stack")
-            case StackPrepared():
-                self._print(f"  isolated as {record.project} ({record.isolation}):")
-                for change in record.changes:
-                    self._print(f"    {escape(change)}", style="dim")
-                self._live("building images and starting the stack")
-            case StackReady():
-                state = f"ready after {record.seconds:.1f} s" if record.ready else f"not ready: {record.why}"
-                self._print(f"  stack up, {escape(state)}", style=None if record.ready else "bold yellow")
-                self._live("looking at what is there")
-            case StepBegan():
-                self._step, self._acknowledged = record.title, 0
-                self._live("writing")
-            case Completed():
-                self._acknowledged += 1
-                if self._acknowledged % 20 == 0:
-                    self._live(f"writing, {self._acknowledged} answered")
+        match entry.record:
+            case RunBegan() as run:
+                self._lines(header(run, width(self._console)))
+            case ScenarioBegan() as scenario:
+                self._heading(scenario.source)
+                self._phase("preparing the stack", anew=True)
+            case StackPrepared() as prepared:
+                self._prepared(prepared)
+            case StackReady() as ready:
+                self._ready(ready)
+            case StepBegan() as step:
+                self._step, self._answered = step.title, 0
+                self._phase("writing", anew=True)
+            case Completed() as completed:
+                self._answered += completed.outcome is Outcome.OK
+                self._phase(f"writing, {self._answered} acknowledged")
             case PathObserved(phase=Phase.BEFORE) | BaselineListed():
-                self._live("checking what was written")
+                self._phase(f"checking what was written, {self._answered} names")
             case EventBegan():
-                self._live("applying the event")
+                self._phase("applying the event")
             case EventEnded():
-                self._live("waiting until it is ready again")
+                self._phase("waiting until the stack is ready again")
             case StackReadyAgain():
-                self._live("verifying every name on every path")
+                self._phase("verifying every name on every path")
             case ControlsChecked():
-                self._live("judging")
+                self._phase("judging")
+            case ScenarioEnded():
+                self._step = ""
+                self._phase("removing what the run made", anew=True)
 
     def scenario(self, scenario: ScenarioResult) -> None:
         """A whole scenario at once, for a history that is read again."""
-        self._print(f"\n[bold]{escape(scenario.source)}[/bold]")
+        self._heading(scenario.source)
         for step in scenario.steps:
             self.judged(step)
 
     def judged(self, step: StepResult) -> None:
-        """One line for a step that has ended."""
-        style, mark = STYLES[step.verdict], MARKS[step.verdict]
-        title = escape(f"{step.title:<{TITLE_WIDTH}}")
-        self._print(
-            f"  [{style}]{mark}[/{style}] {title} [{style}]{step.verdict:<12}[/{style}] "
-            f"{escape(_counts(step))} [dim]{step.seconds:6.1f} s[/dim]"
-        )
-        for line in _because(step):
-            self._print(f"      {escape(line)}", style=style)
+        """One line for a step that has ended, and one for each thing that is wrong with it."""
+        style, rest = STYLES[step.verdict], " " * 6
+        title = f"  {MARKS[step.verdict]} {printable(step.title):<{TITLE_WIDTH}} "
+        first = f"{title}{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s  "
+        lines = joined(counts(step), width(self._console), first=first, rest=rest, between=" · ")
+        for number, line in enumerate(lines):
+            text = Text(line)
+            if number == 0:
+                text.stylize(style, 2, 3)
+                text.stylize(style, len(title), len(title) + len(step.verdict))
+            self._print(text)
+        for reason in because(step):
+            self._lines(folded(reason, width(self._console), first=rest, rest=rest + "  "), style)
 
-    def _live(self, phase: str) -> None:
-        if self._status is not None:
-            self._status.update(f"{escape(self._step)}: {escape(phase)}" if self._step else escape(phase))
+    def _prepared(self, prepared: StackPrepared) -> None:
+        self._volumes = volume_drivers(prepared.original)
+        self._lines([f"  isolated as {printable(prepared.project)} ({printable(prepared.isolation)})"])
+        for change in prepared.changes:
+            self._folded(printable(change), "    ", "dim")
+        if not self._console.is_terminal:
+            self._lines([f"  {BUILDING}"])
+        self._phase(BUILDING, anew=True)
 
-    def _print(self, text: str, *, style: str | None = None) -> None:
-        self._console.print(text, style=style, highlight=False, soft_wrap=True)
+    def _ready(self, ready: StackReady) -> None:
+        if not ready.ready:
+            why = printable((ready.why or "").split("\n", 1)[0].removesuffix(":"))
+            self._folded(f"not ready: {why}", "  ", STYLES[Verdict.INCONCLUSIVE])
+        elif ready.epoch == 1:
+            self._lines([f"  stack up, ready after {ready.seconds:.1f} s"])
+            for container, image in ready.images.items():
+                self._folded(f"image of {printable(container)}: {printable(image)}", "    ", "dim")
+            for key, driver in self._volumes.items():
+                self._folded(f"volume {printable(key)}: driver {printable(driver)}", "    ", "dim")
+        self._phase("looking at what is there")
+
+    def _heading(self, source: str) -> None:
+        self._console.print()
+        self._lines([printable(source)], "bold")
+
+    def _phase(self, phase: str, *, anew: bool = False) -> None:
+        text = f"{printable(self._step)}: {phase}" if self._step else phase
+        self._live.say(text, since=time.monotonic() if anew else None)
+
+    def _folded(self, text: str, indent: str, style: str) -> None:
+        self._lines(folded(text, width(self._console), first=indent, rest=indent + "  "), style)
+
+    def _lines(self, lines: Iterable[str], style: str = "") -> None:
+        for line in lines:
+            self._print(Text(line, style))
+
+    def _print(self, text: Text) -> None:
+        show(self._console, text)
+
+
+def header(run: RunBegan, width: int | None) -> list[str]:
+    """What the run is, and on what."""
+    facts = {key: printable(value) for key, value in run.environment.items()}
+    storage = " on ".join(filter(None, (facts.get("storage_driver"), facts.get("backing_filesystem"))))
+    return [
+        *joined(
+            [f"persistence {printable(run.version)}", f"run {printable(run.run)}", f"seed {run.seed}"],
+            width, rest="  ", between=" · ",
+        ),
+        *joined(
+            [
+                f"engine {facts.get('engine') or '?'}" + (f" ({storage})" if storage else ""),
+                f"Compose {facts.get('compose') or '?'}",
+                *filter(None, (facts.get("os"), f"kernel {facts['kernel']}" if facts.get("kernel") else None)),
+            ],
+            width, rest="  ", between=" · ",
+        ),
+    ]  # fmt: skip
 
 
 def print_result(console: Console, result: RunResult, directory: str | None) -> None:
-    """Failure blocks, then budgets, claims and where everything is."""
+    """Failure blocks, then claims, budgets and where everything is."""
     for scenario in result.scenarios:
         for step in scenario.steps:
-            for finding in step.findings:
+            if step.verdict not in {Verdict.KEPT, Verdict.SKIPPED}:
                 console.print()
-                console.print(escape(finding_block(finding, step)), highlight=False, soft_wrap=True)
-            if not step.findings and step.verdict not in {Verdict.KEPT, Verdict.SKIPPED}:
-                console.print()
-                console.print(escape(reason_block(step, scenario.source)), highlight=False, soft_wrap=True)
+                show(console, coloured(step_block(step, scenario.source, width(console))))
     for scenario in result.scenarios:
         _print_claims(console, scenario)
+        _print_notes(console, scenario)
     console.print()
-    style = STYLES[result.verdict]
-    console.print(
-        f"[{style}]{result.verdict}[/{style}]: {escape(budget(result))}", highlight=False, soft_wrap=True
-    )
+    for number, line in enumerate(
+        joined(budget(result), width(console), first=f"{result.verdict}: ", rest="  ", between=" · ")
+    ):
+        text = Text(line)
+        if number == 0:
+            text.stylize(STYLES[result.verdict], 0, len(result.verdict))
+        show(console, text)
     if not result.complete:
-        console.print(f"the run is not complete: {escape(result.stopped or '')}", style="bold yellow")
+        why = printable(result.stopped or "nobody knows why")
+        show(console, Text(f"the run is not complete: {why}", STYLES[Verdict.INCONCLUSIVE]))
     if directory:
-        console.print(
-            f"report: {escape(directory)}/ (summary.md, result.json, history.jsonl)",
-            highlight=False,
-            soft_wrap=True,
-        )
+        show(console, Text(f"report: {printable(directory)}/ (summary.md, result.json, history.jsonl)"))
 
 
-def _counts(step: StepResult) -> str:
-    paths = [
-        f"{name} {count['checked']}"
-        if count["ok"] == count["checked"]
-        else f"{name} {count['ok']}/{count['checked']}"
-        for name, count in step.paths.items()
-    ]
-    unknown = f" (+{step.written['info']} unanswered)" if step.written["info"] else ""
-    return f"{step.written['ok']:>4} written{unknown} · {' · '.join(paths) or 'nothing checked'}"
+def width(console: Console) -> int | None:
+    """Of a terminal; None where the output goes elsewhere."""
+    return console.width if console.is_terminal else None
 
 
-def _because(step: StepResult) -> list[str]:
-    if step.findings:
-        return [headline(finding) for finding in step.findings]
-    return [] if step.verdict is Verdict.KEPT else list(step.reasons)
+def show(console: Console, text: Text) -> None:
+    """Print as it stands: nothing in it is markup, and lines are folded already."""
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def coloured(block: str) -> Text:
+    """A block of failure with the colours of a compiler."""
+    text = Text(block)
+    for pattern, style in COLOURS.items():
+        text.highlight_regex(re.compile(pattern, re.MULTILINE), style)
+    return text
+
+
+COLOURS = {
+    r"^error\[\w+\]": STYLES[Verdict.LOST],
+    r"^unavailable(?=:)": STYLES[Verdict.UNAVAILABLE],
+    r"^inconclusive(?=:)": STYLES[Verdict.INCONCLUSIVE],
+    r"^ +-->": "bold blue",
+    r"^ *\d* \|": "bold blue",
+    r"(?<=\| ) *\^+": STYLES[Verdict.LOST],
+    r"^ *= (note|control):": "bold blue",
+    r"^ *= cause:": "bold magenta",
+    r"^ *= help:": "bold cyan",
+}
 
 
 def _print_claims(console: Console, scenario: ScenarioResult) -> None:
     if not scenario.claims:
         return
-    console.print(f"\nWhat the documentation of {escape(scenario.name)} promises:", highlight=False)
-    table = Table(box=None, show_header=False, padding=(0, 1))
+    console.print()
+    show(console, Text(f"What the documentation of {printable(scenario.name)} promises"))
+    longest = max(len(printable(claim.text)) for claim in scenario.claims)
     for claim in scenario.claims:
         verdict = claim.verdict
-        said = f"[{STYLES[verdict]}]{MARKS[verdict]} {verdict}" if verdict else "[cyan]- not tried"
-        table.add_row("", escape(claim.text), said, f"[dim]{escape(claim.shown_by)}")
-    console.print(table)
+        said = f"{MARKS[verdict]} {verdict}" if verdict else "- not tried"
+        line = Text(f"  {printable(claim.text):<{longest}}  ")
+        line.append(f"{said:<{VERDICT_WIDTH + 2}}", STYLES[verdict or Verdict.SKIPPED])
+        line.append(f"  {printable(claim.shown_by)}", "dim")
+        show(console, line)
+
+
+def _print_notes(console: Console, scenario: ScenarioResult) -> None:
+    if not scenario.notes:
+        return
+    console.print()
+    show(console, Text(f"What this run of {printable(scenario.name)} does not show"))
+    for note in scenario.notes:
+        for line in folded(printable(note), width(console), first="  - ", rest="    "):
+            show(console, Text(line))
