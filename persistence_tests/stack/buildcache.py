@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,21 +51,21 @@ def keep(engine: Engine, project_directory: str, layers: Mapping[str, str]) -> N
     """
     if Path(project_directory).resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
         return
-    from docker.errors import DockerException, NotFound
+    import requests
+    from docker.errors import DockerException, ImageNotFound
 
     api = engine.client.api
     for service, identity in layers.items():
         tag = sha256(f"{project_directory}\0{service}".encode()).hexdigest()[:16]
-        try:
-            former = str(engine.client.images.get(f"{REPOSITORY}:{tag}").id)
-        except NotFound:
-            former = identity
-        try:
+        # Without it the next run merely builds again.
+        with suppress(DockerException, requests.RequestException):
+            try:
+                former = str(engine.client.images.get(f"{REPOSITORY}:{tag}").id)
+            except ImageNotFound:
+                former = identity
             api.tag(identity, REPOSITORY, tag)
             if former != identity:
                 api.remove_image(former)
-        except DockerException:
-            continue  # without it the next run merely builds again
 
 
 def kept(engine: Engine) -> list[str]:

@@ -103,9 +103,10 @@ def leftovers(engine: Engine, *, cache: bool = False) -> Leftovers:
 def remove(engine: Engine, leftovers: Leftovers) -> list[str]:
     """Remove them; returns what could not be removed, in words. Workspaces go last, their containers first."""
     failures: list[str] = []
-    for stack, run in sorted({(leftover.stack, leftover.run) for leftover in leftovers.found}):
-        if stack:
-            failures += remove_labelled(engine, [f"{RUN_LABEL}={run}", f"{STACK_LABEL}={stack}"])
+    for stack, run in sorted(
+        {(leftover.stack, leftover.run) for leftover in leftovers.found if leftover.run}
+    ):
+        failures += remove_labelled(engine, run, stack)
     for leftover in leftovers.of_kind("workspace"):
         labels = {RUN_LABEL: leftover.run, WORKSPACE_LABEL: leftover.name}
         try:

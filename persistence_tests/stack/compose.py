@@ -94,6 +94,7 @@ class Compose:
     env_files: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], None] | None = None
+    interrupted: bool = False  # a command was cut short: the engine may still be carrying it out
 
     @property
     def command(self) -> list[str]:
@@ -177,9 +178,15 @@ class Compose:
         env: Mapping[str, str] | None,
     ) -> CommandResult:
         said = f"docker compose {' '.join(arguments)}"
-        result = run_process(
-            line, said=said, cwd=self.directory, env=self.environment(env), timeout=timeout, input=input
-        )
+        environment = self.environment(env)
+        ended = False
+        try:
+            result = run_process(
+                line, said=said, cwd=self.directory, env=environment, timeout=timeout, input=input
+            )
+            ended = True
+        finally:
+            self.interrupted |= not ended
         if check and result.exit_code != 0:
             raise StackError(
                 f"`{said}` failed with exit code {result.exit_code}:\n{last_lines(result.stderr or result.stdout)}",

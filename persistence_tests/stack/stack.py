@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 COMMAND_TIMEOUT = 600.0
+SETTLE = 2.0
 SHADOW_PROJECT = "persistence-shadow"
 
 
@@ -205,7 +206,10 @@ class Stack:
             self._feed.close()
             self._feed = None
         buildcache.keep(self.engine, str(self.spec.project_directory), self._layers)
-        failures = remove_labelled(self.engine, self._own, self._recorded)
+        settle = SETTLE if self.compose.interrupted else 0.0
+        failures = remove_labelled(
+            self.engine, self.identity.run, self.project, self._recorded, settle=settle
+        )
         try:
             workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
         except StackError as error:
@@ -223,7 +227,7 @@ class Stack:
         Raises StackError with all that would not go.
         """
         self.record_volumes()
-        failures = remove_labelled(self.engine, self._own, self._recorded, images=False)
+        failures = remove_labelled(self.engine, self.identity.run, self.project, self._recorded, images=False)
         if failures:
             raise StackError(
                 "the stack could not be taken down between two steps:\n"

@@ -7,56 +7,80 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from persistence_tests.stack.identity import RUN_LABEL
+from persistence_tests.stack.identity import RUN_LABEL, STACK_LABEL
 
 if TYPE_CHECKING:
     from persistence_tests.stack.engine import Engine
 
 BUSY = 5.0
 POLL = 0.05
-PASSES = 4
+PASSES = 20
 BUSY_STATUS = (403, 409, 500)
 
 Listed = list[dict[str, Any]]
 
 
 def remove_labelled(
-    engine: Engine, labels: list[str], recorded_volumes: Iterable[str] = (), *, images: bool = True
+    engine: Engine,
+    run: str,
+    stack: str,
+    recorded_volumes: Iterable[str] = (),
+    *,
+    images: bool = True,
+    settle: float = 0.0,
 ) -> list[str]:
-    """Remove everything that has all of `labels` ("key=value", the run's), and its containers' anonymous volumes.
+    """Remove everything that is labelled as the run's and the stack's, and its containers' anonymous volumes.
 
     Idempotent; `images` false leaves the images. Returns what could not be removed, in words. Looks again until
-    nothing is found: an interrupted Compose may have left the engine making one more container.
+    nothing was found for `settle` seconds: after an interrupt the engine may go on making things for a moment.
     """
     volumes = set(recorded_volumes)
     failures: list[str] = []
-    for _ in range(PASSES):
-        found, failures = _remove_once(engine, {"label": labels}, volumes, images)
-        if not found:
+    quiet_since = time.monotonic()
+    former: list[str] = []
+    passes = 0
+    while passes < PASSES:
+        found, failures = _remove_once(engine, run, stack, volumes, images)
+        if found:
+            if failures and failures == former:
+                break
+            former = failures
+            passes += 1
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since >= settle:
             break
+        else:
+            time.sleep(POLL)
     return failures
 
 
 def _remove_once(
-    engine: Engine, filters: dict[str, Any], volumes: set[str], with_images: bool
+    engine: Engine, run: str, stack: str, volumes: set[str], with_images: bool
 ) -> tuple[int, list[str]]:
     api = engine.client.api
+    filters = {"label": f"{RUN_LABEL}={run}"}
+
+    def listed(what: str, listing: Callable[[], Listed]) -> Listed:
+        # A build that was cut short leaves layers and containers that had been given the run's label only.
+        found = _listed(failures, what, listing)
+        return [entry for entry in found if entry["Labels"].get(STACK_LABEL) in (None, stack)]
+
     failures: list[str] = []
-    containers = _listed(failures, "containers", lambda: api.containers(all=True, filters=filters))
+    containers = listed("containers", lambda: api.containers(all=True, filters=filters))
     for entry in containers:
         volumes |= {m["Name"] for m in entry.get("Mounts") or () if m["Type"] == "volume" and m.get("Name")}
         name = (entry.get("Names") or [entry["Id"][:12]])[0].lstrip("/")
         failures += _removed(
             f"container {name}", partial(api.remove_container, entry["Id"], v=True, force=True)
         )
-    networks = _listed(failures, "networks", lambda: api.networks(filters=filters))
+    networks = listed("networks", lambda: api.networks(filters=filters))
     for entry in networks:
         failures += _removed(f"network {entry['Name']}", partial(api.remove_network, entry["Id"]))
-    labelled = _listed(failures, "volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
+    labelled = listed("volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
     names = {entry["Name"] for entry in labelled} | {name for name in volumes if _is_abandoned(engine, name)}
     for name in sorted(names):
         failures += _removed(f"volume {name}", partial(api.remove_volume, name))
-    images = _listed(failures, "images", lambda: api.images(filters=filters)) if with_images else []
+    images = listed("images", lambda: api.images(filters=filters)) if with_images else []
     for entry in images:
         what = f"image {entry['Id'][:19]}"
         # Busy is also one that another of them is built on: it goes in the next pass.

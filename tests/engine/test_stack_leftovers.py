@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import signal
 import subprocess
@@ -81,6 +82,21 @@ def test_what_a_killed_run_leaves_is_found_and_removed(
     foreign.remove()
     assert tiny_stack.unready() == []
     assert not of_run(leftovers(engine).abandoned, tiny_stack.identity.run)
+
+
+def test_a_layer_of_a_build_that_ended_early_is_found_and_removed(engine: Engine) -> None:
+    run = f"t{secrets.token_hex(3)}"
+    dockerfile = f"FROM {engine.helper_image}\nLABEL canary={run}\n".encode()
+    layer, _ = engine.client.images.build(
+        fileobj=io.BytesIO(dockerfile), labels={"persistence-tests.run": run}
+    )
+    left = of_run(leftovers(engine), run)
+    # The builder leaves its container too, which has the label by then.
+    assert {leftover.kind for leftover in left.found} == {"container", "image"}
+    assert remove(engine, left) == []
+    assert not of_run(leftovers(engine), run)
+    assert not engine.client.images.list(filters={"label": f"canary={run}"}, all=True)
+    assert layer.id
 
 
 INTERRUPTED = """
