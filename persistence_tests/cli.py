@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import closing
+from io import TextIOWrapper
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from persistence_tests import __version__
 from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
+from persistence_tests.report.printable import plural, printable
 from persistence_tests.run.interruption import handle_interrupts, is_interrupt
 
 if TYPE_CHECKING:
@@ -32,29 +38,43 @@ ENGINE = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Lists the commands in the order in which somebody needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="persistence")
 def cli() -> None:
     """Prove that what a Compose stack acknowledged is still there, byte for byte.
 
-    Exit codes: 0 kept, 1 lost or unavailable, 2 inconclusive or skipped, 64 usage, 130 interrupted.
+    \b
+    Exit codes, the first that applies:
+      130  interrupted
+       64  wrong usage, or a scenario that is wrong or cannot be isolated
+        1  something is lost, or the stack did not come back
+        2  inconclusive, skipped, or a fault of the harness
+        0  everything is kept
     """
 
 
-@cli.command()
+@cli.command(short_help="Run scenarios and judge them.")
 @SCENARIOS
 @click.option(
-    "--event", "events", multiple=True, metavar="E", help="Only the steps of this event; repeatable."
+    "--event", "events", multiple=True, metavar="E", help="Only this event, or this step of it; repeatable."
 )
-@click.option("--path", "paths", multiple=True, metavar="P", help="Only this path; repeatable.")
-@click.option("--seed", type=int, help="Seed of names; every run prints its own.")
-@click.option("--plan", is_flag=True, help="Say what would be made, how long and how big; touches nothing.")
+@click.option("--path", "paths", multiple=True, metavar="P", help="Verify only this path; repeatable.")
+@click.option("--seed", type=int, metavar="N", help="Seed of the names; every run prints its own.")
+@click.option("--plan", is_flag=True, help="Only say what would be made, how long it takes, how big.")
 @click.option(
     "--keep",
     type=click.Choice(["always", "on-failure", "never"]),
     default="never",
     show_default=True,
-    help="When to leave the stack running.",
+    metavar="WHEN",
+    help="Leave the stack running: always, on-failure or never.",
 )
 @ENGINE
 @click.option(
@@ -78,7 +98,11 @@ def run(
     allow_skip: bool,
     as_json: bool,
 ) -> int:
-    """Run scenarios (default: those in scenarios/) and judge them."""
+    """Bring up the stack of each scenario, write files, do to it what the events say, and verify every file.
+
+    SCENARIOS are files, or directories with *.persistence.yaml in them; the default is scenarios/. Nothing is touched
+    that does not bear the run's own label, and all of it is removed in the end.
+    """
     from persistence_tests.run.plan import plan_lines
     from persistence_tests.run.settings import Keep, Settings
     from persistence_tests.scenario import resolve_stack
@@ -104,7 +128,7 @@ def run(
     return result.exit_code
 
 
-@cli.command()
+@cli.command(short_help="Find every error in scenario files; needs no engine.")
 @SCENARIOS
 def validate(scenarios: tuple[Path, ...]) -> int:
     """Check scenario files: every error at once, with its place and remedy; needs no engine."""
@@ -124,12 +148,15 @@ def validate(scenarios: tuple[Path, ...]) -> int:
     return USAGE if problems else KEPT
 
 
-@cli.command()
+@cli.command(short_help="Judge a recorded history again; needs no engine.")
 @click.argument("history", type=click.Path(path_type=Path))
 @click.option("--allow-skip", is_flag=True, help="A skipped step does not fail the check.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result on stdout as JSON.")
 def check(history: Path, allow_skip: bool, as_json: bool) -> int:
-    """Judge a recorded history again, on any machine, without an engine."""
+    """Judge a recorded history again, on any machine: the same verdict, and the same words.
+
+    HISTORY is a history.jsonl, or the directory of a run.
+    """
     from persistence_tests.model.history import read_history
     from persistence_tests.report.build import build
     from persistence_tests.report.terminal import Terminal, print_result
@@ -147,70 +174,77 @@ def check(history: Path, allow_skip: bool, as_json: bool) -> int:
     return result.exit_code
 
 
-@cli.command()
+@cli.command(short_help="Say what a finding code or an audit rule means.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> int:
-    """Say what a finding code or audit rule means, with a broken and a mended example."""
-    from persistence_tests.report.explain import catalogue
+    """Say what a finding code or an audit rule means, with a broken and a mended example.
+
+    Without CODE, list all of them.
+    """
+    from persistence_tests.report.explain import contents
     from persistence_tests.report.explain import explain as article_of
 
     if code is None:
-        for article in catalogue():
-            click.echo(f"{article.code:<24} {'' if article.code == article.name else article.name}".rstrip())
+        for line in contents(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+            click.echo(line)
         return KEPT
     click.echo(article_of(code).text(), nl=False)
     return KEPT
 
 
-@cli.command()
+@cli.command(short_help="Say what this machine can do, and what would mend a lack.")
 @ENGINE
 def doctor(engine: str | None) -> int:
     """Say what this machine can do, and for each lack what would mend it."""
     from persistence_tests.stack.doctor import examine
 
     checks = examine(engine)
-    console = _console()
     for item in checks:
-        mark, style = ("✓", "green") if item.works else ("✗", "bold red")
-        console.print(
-            f"[{style}]{mark}[/{style}] {item.what:<16} {item.detail}", highlight=False, soft_wrap=True
-        )
+        mark = click.style("✓", fg="green") if item.works else click.style("✗", fg="red", bold=True)
+        click.echo(f"{mark} {item.what:<16} {printable(item.detail)}")
         if item.remedy:
-            console.print(f"    help: {item.remedy}", highlight=False, soft_wrap=True)
+            click.echo(f"    help: {printable(item.remedy)}")
     return KEPT if all(item.works for item in checks) else FAULT
 
 
-@cli.command()
+@cli.command(short_help="Remove what runs left behind.")
 @ENGINE
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clean(engine: str | None, yes: bool) -> int:
-    """Remove what runs left behind, found by the label that only they set."""
+@click.option("--cache", is_flag=True, help="Also the image layers kept for the next build.")
+def clean(engine: str | None, yes: bool, cache: bool) -> int:
+    """Remove what runs left behind: only what bears the label that only they set.
+
+    On a terminal it asks first.
+    """
     from persistence_tests.stack.cleanup import leftovers, remove
     from persistence_tests.stack.engine import Engine
 
     connected = Engine.connect(engine)
-    everything = leftovers(connected)
+    everything = leftovers(connected, cache=cache)
     found = everything.abandoned
-    if len(everything.found) > len(found.found):
-        click.echo(f"{len(everything.found) - len(found.found)} objects belong to runs that are still alive")
+    if alive := len(everything.found) - len(found.found):
+        click.echo(f"{plural(alive, 'object')} of runs that are still alive: left alone")
     if not found:
         click.echo("nothing is left behind")
         return KEPT
-    for leftover in found.found:
-        click.echo(f"{leftover.kind:<10} {leftover.name} (run {leftover.run or 'unknown'})")
+    for line in found.lines():
+        click.echo(printable(line))
     if not yes and sys.stdin.isatty() and not click.confirm("remove them?"):
         return KEPT
     failures = remove(connected, found)
     for failure in failures:
-        click.echo(failure, err=True)
+        click.echo(printable(failure), err=True)
     if not failures:
-        click.echo(f"removed all {len(found.found)}")
+        click.echo(f"removed: {plural(len(found.found), 'object')}")
     return FAULT if failures else KEPT
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: every error becomes a message and an exit code."""
     handle_interrupts()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever a name holds, and whatever the locale is
     sys.exit(_exit_code(arguments))
 
 
@@ -223,11 +257,14 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         error.show()
         return USAGE
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what the run made is removed; its history is kept", err=True)
+        click.echo("interrupted", err=True)
         return INTERRUPTED
     except PersistenceError as error:
         click.echo(str(error), err=True)
         return INTERRUPTED if is_interrupt(error) else error.exit_code
+    except BrokenPipeError:  # nobody reads any more; the interpreter would complain about it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
     except Exception as error:  # an interpreter's own exit code would be 1, which says `lost`
         click.echo(str(_fault_of_the_harness(error)), err=True)
         return INTERRUPTED if is_interrupt(error) else FAULT
@@ -235,12 +272,15 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
 
 
 def _fault_of_the_harness(error: Exception) -> PersistenceError:
+    """The traceback goes to a file: it is for who mends the harness, not for who uses it."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "persistence_tests" in Path(frame.filename).parts] or frames
+    with NamedTemporaryFile("wb", prefix="persistence-fault-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)).encode(errors="backslashreplace"))
     return PersistenceError(
-        f"the harness itself failed: {type(error).__name__}: {error}",
+        f"the harness itself failed: {type(error).__name__}: {printable(str(error))}",
         where=f"{own[-1].filename}:{own[-1].lineno}",
-        remedy="this is a bug: please report it, with the run's history.jsonl if there is one",
+        remedy=f"this is a bug: please report it with {file.name}, and the run's history.jsonl if there is one",
     )
 
 
@@ -281,23 +321,24 @@ def _run(
 ) -> RunResult:
     from persistence_tests.report.build import build, step_result
     from persistence_tests.report.files import write_reports
-    from persistence_tests.report.terminal import Terminal, print_result
+    from persistence_tests.report.terminal import Terminal, print_kept, print_result
     from persistence_tests.run.run import Run
     from persistence_tests.stack.engine import Engine
 
     engine = Engine.connect(settings.engine)
-    failure: PersistenceError | None = None
-    with Terminal(console) as terminal:
+    failure: PersistenceError | KeyboardInterrupt | None = None
+    kept: list[str] = []
+    with closing(engine), Terminal(console) as terminal:
         recording = Run(settings, engine, [terminal])
         try:
             with recording:
                 for scenario, steps in selected:
                     with recording.scenario(scenario, steps) as running:
                         for judgement in running.judgements():
-                            terminal.judged(step_result(recording.entries, scenario.name, judgement))
-        except PersistenceError as error:
-            if error.exit_code == USAGE or is_interrupt(error):
-                raise
+                            terminal.judged(step_result(recording.entries, running.scenario.name, judgement))
+                    if running.kept_running:
+                        kept.append(running.scenario.name)
+        except (PersistenceError, KeyboardInterrupt) as error:
             failure = error
         finally:
             result = build(recording.entries, allow_skip=allow_skip)
@@ -306,7 +347,10 @@ def _run(
     if failure and not result.scenarios:
         raise failure
     print_result(console, result, str(recording.directory))
-    if failure:
+    print_kept(console, [scenario for scenario in result.scenarios if scenario.name in kept])
+    if isinstance(failure, PersistenceError):
+        if failure.exit_code == USAGE or is_interrupt(failure):
+            raise failure
         console.print(f"\n{failure}", highlight=False, markup=False, soft_wrap=True)
     return result
 

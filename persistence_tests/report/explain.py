@@ -9,6 +9,7 @@ from functools import cache
 from persistence_tests.audit.diagnosis import RULES
 from persistence_tests.errors import UsageError
 from persistence_tests.model.finding import Symptom
+from persistence_tests.report.layout import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,29 @@ def explain(code: str) -> Article:
     for article in articles:
         if wanted in {article.code.lower(), article.name.lower()}:
             return article
-    known = [word for article in articles for word in (article.code, article.name)]
-    near = difflib.get_close_matches(code, known, n=1, cutoff=0.5)
+    known = {word.lower(): word for article in articles for word in (article.code, article.name)}
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     raise UsageError(
         f"no finding code or rule is called {code!r}",
-        remedy=f"did you mean {near[0]!r}?" if near else "`persistence explain` lists all of them",
+        remedy=f"did you mean {known[near[0]]!r}?" if near else "`persistence explain` lists all of them",
     )
+
+
+def contents(width: int | None = None) -> list[str]:
+    """A line for each article, cut to `width` where that is given."""
+    lines: list[str] = []
+    for title, those in (
+        ("Findings: what is wrong", [a for a in catalogue() if a.code != a.name]),
+        ("Rules: why it is", [a for a in catalogue() if a.code == a.name]),
+    ):
+        heads = [a.code if a.code == a.name else f"{a.code}  {a.name}" for a in those]
+        longest = max(map(len, heads))
+        lines += ["", title] if lines else [title]
+        lines += [
+            cut(f"  {head:<{longest}}  {article.meaning}", width)
+            for head, article in zip(heads, those, strict=True)
+        ]
+    return lines
 
 
 @cache

@@ -49,6 +49,10 @@ def printed(value: T) -> T:
     return copy  # type: ignore[no-any-return]
 
 
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def lines(text: str) -> list[str]:
     """The lines of a message of several lines, such as the last ones of a log, each `printable`."""
     return [printable(line) for line in text.split("\n")]

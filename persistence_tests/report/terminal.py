@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -37,7 +37,7 @@ from persistence_tests.report.layout import folded, joined
 from persistence_tests.report.live import LiveLine
 from persistence_tests.report.printable import printable
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
-from persistence_tests.report.wording import MARKS, budget, counts, volume_drivers
+from persistence_tests.report.wording import MARKS, budget, command, counts, never_begun, volume_drivers
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -186,9 +186,13 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
     """Failure blocks, then claims, budgets and where everything is."""
     for scenario in result.scenarios:
         for step in scenario.steps:
-            if step.verdict not in {Verdict.KEPT, Verdict.SKIPPED}:
+            if step.verdict not in {Verdict.KEPT, Verdict.SKIPPED} and not never_begun(step):
                 console.print()
                 show(console, coloured(step_block(step, scenario.source, width(console))))
+        if unbegun := [printable(step.step) for step in scenario.steps if never_begun(step)]:
+            console.print()
+            for line in joined(unbegun, width(console), first="not run: ", rest="  ", between=", "):
+                show(console, Text(line, STYLES[Verdict.INCONCLUSIVE]))
     for scenario in result.scenarios:
         _print_claims(console, scenario)
         _print_notes(console, scenario)
@@ -205,6 +209,21 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
         show(console, Text(f"the run is not complete: {why}", STYLES[Verdict.INCONCLUSIVE]))
     if directory:
         show(console, Text(f"report: {printable(directory)}/ (summary.md, result.json, history.jsonl)"))
+
+
+def print_kept(console: Console, scenarios: Sequence[ScenarioResult]) -> None:
+    """How to look at the stacks that were left running, and how to be rid of them."""
+    for scenario in scenarios:
+        label = f"label=com.docker.compose.project={scenario.project}"
+        console.print()
+        show(console, Text(f"left running: {printable(scenario.project)}"))
+        for what, line in (
+            ("containers", command("docker", "ps", "--all", "--filter", label)),
+            ("look inside", "docker exec -it CONTAINER sh"),
+            ("volumes", command("docker", "volume", "ls", "--filter", label)),
+            ("remove all", "persistence clean"),
+        ):
+            show(console, Text(f"  {what:<12} {line}"))
 
 
 def width(console: Console) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persistence_tests.model.finding import Verdict
-from persistence_tests.report.printable import printable
+from persistence_tests.report.printable import plural, printable
 from persistence_tests.report.result import RunResult, StepResult
 
 MARKS = {
@@ -18,10 +18,6 @@ MARKS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.SKIPPED: "-",
 }
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def budget(result: RunResult) -> list[str]:
@@ -50,6 +46,11 @@ def counts(step: StepResult) -> list[str]:
     if len(checked) == 1 and all(count.ok == count.checked for count in step.paths.values()):
         return [written, f"{plural(checked.pop(), 'name')} right on {plural(len(step.paths), 'path')}"]
     return [written, *(f"{printable(name)} {count.ok}/{count.checked}" for name, count in step.paths.items())]
+
+
+def never_begun(step: StepResult) -> bool:
+    """Whether the run ended, or the stack failed, before the step's turn: there is nothing to tell of it."""
+    return step.verdict is Verdict.INCONCLUSIVE and "not run" in step.reasons and not step.seconds
 
 
 def command(*words: str) -> str:

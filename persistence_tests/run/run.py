@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import platform
 import secrets
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from persistence_tests import __version__
+from persistence_tests.errors import PersistenceError
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.oracle import Oracle
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
@@ -41,6 +43,7 @@ class Run:
         self.entries: list[Entry] = []
         self.oracle = Oracle()
         self.identities = itertools.count(1)
+        self._names: set[str] = set()
         self._started = started
         self._listeners = listeners
         self._lock = threading.Lock()
@@ -69,17 +72,28 @@ class Run:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        why = None if error is None else ("interrupted" if is_interrupt(error) else repr(error))
+        why = None
+        if error is not None:
+            told = error.what if isinstance(error, PersistenceError) else repr(error)
+            why = "interrupted" if is_interrupt(error) else told
         self.record(None, RunEnded(complete=error is None, why=why))
         self.sync()
         self._history.close()
         self._point_latest_here()
 
     def scenario(self, scenario: Scenario, steps: Collection[str] | None = None) -> ScenarioRun:
-        """Prepare to run a scenario, or only the named steps of it; nothing is made yet."""
+        """Prepare to run a scenario, or only the named steps of it; nothing is made yet.
+
+        The history tells scenarios apart by their names: the second of one name becomes "name-2".
+        """
         from persistence_tests.run.scenario_run import ScenarioRun
 
-        return ScenarioRun(self, scenario, steps)
+        names = (
+            f"{scenario.name}-{number}" if number > 1 else scenario.name for number in itertools.count(1)
+        )
+        name = next(name for name in names if name not in self._names)
+        self._names.add(name)
+        return ScenarioRun(self, dataclasses.replace(scenario, name=name), steps)
 
     def record(self, scenario: str | None, record: Record) -> None:
         self._history.append(scenario, record)

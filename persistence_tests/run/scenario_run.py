@@ -149,6 +149,13 @@ class ScenarioRun:
         keep = self._run.settings.keep
         return keep is Keep.ALWAYS or (keep is Keep.ON_FAILURE and self._failed)
 
+    def recent_logs(self, lines: int) -> dict[str, str]:
+        """The last lines of each service's log; nothing where no stack is there to ask."""
+        if self._stack is None:
+            return {}
+        logs = self._stack.logs(None)
+        return {service: "\n".join(text.splitlines()[-lines:]) for service, text in logs.items()}
+
     @contextmanager
     def _step(self, step: str) -> Iterator[None]:
         """Whatever fails in here is a fault of the harness or its engine, and makes the step inconclusive."""

@@ -66,8 +66,8 @@ class Document:
         return self.places[self.known(location)]
 
     def line_of(self, location: Location) -> str:
-        """The whole line on which a value (or its key, if it has one) begins, without its indentation."""
-        return self.lines[self.place(location).key_line - 1].strip()
+        """The whole line on which a value (or its key, if it has one) begins, with its indentation."""
+        return self.lines[self.place(location).key_line - 1].rstrip()
 
     def problem(
         self, location: Location, what: str, remedy: str | None = None, *, key: bool = False

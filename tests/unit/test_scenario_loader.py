@@ -54,8 +54,8 @@ def test_rules_with_their_defaults(tmp_path: Path) -> None:
 def test_steps_carry_their_line(tmp_path: Path) -> None:
     steps = loaded(tmp_path, SOUND).steps
     assert [step.planned for step in steps] == [
-        StepPlanned("restart", "restart", "restart", 13, 5, "- restart"),
-        StepPlanned("kill", "kill", "kill app", 14, 5, "- kill: { service: app, while: writing }"),
+        StepPlanned("restart", "restart", "restart", 13, 5, "  - restart"),
+        StepPlanned("kill", "kill", "kill app", 14, 5, "  - kill: { service: app, while: writing }"),
     ]
     assert [type(step.event).name for step in steps] == ["restart", "kill"]
     assert steps[1].event.services() == ("app",)
@@ -128,7 +128,7 @@ def test_the_root_itself_is_a_place_to_write(tmp_path: Path) -> None:
 def test_byte_order_mark_and_line_ends_do_not_move_positions(encode: str, tmp_path: Path) -> None:
     content = SOUND.replace("\n", "\r\n").encode(encode)
     assert [step.planned.line for step in loaded(tmp_path, content).steps] == [13, 14]
-    assert loaded(tmp_path, content).steps[0].planned.text == "- restart"
+    assert loaded(tmp_path, content).steps[0].planned.text == "  - restart"
 
 
 def test_aliases_are_read(tmp_path: Path) -> None:
