@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.model.records import StackPrepared
-from persistence_tests.stack import buildcache, control, isolation, override, workspace
+from persistence_tests.stack import (
+    buildcache,
+    control,
+    isolation,
+    override,
+    preparation,
+    readiness,
+    workspace,
+)
 from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, run_process
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
@@ -45,7 +53,6 @@ if TYPE_CHECKING:
 
 COMMAND_TIMEOUT = 600.0
 SETTLE = 2.0
-SHADOW_PROJECT = "persistence-shadow"
 
 
 class Stack:
@@ -71,7 +78,7 @@ class Stack:
         self.prepared: StackPrepared
         self._plan = plan
         self._original = original
-        self._override = _with_control(plan.override, identity)
+        self._override = preparation.with_control(plan.override, identity)
         self._changes = list(plan.changes)
         self._recorded: set[str] = set()
         self._built = False
@@ -90,7 +97,7 @@ class Stack:
             )
         project = project_name(run, scenario)
         directory = spec.project_directory
-        original, shadow, active = _resolve(spec, engine, project)
+        original, shadow, active = preparation.resolve(spec, engine, project)
         references = outside_references(spec.compose, directory)
         below = directory.relative_to(common_ancestor(directory, references))
         root = workspace.create(run)
@@ -120,12 +127,12 @@ class Stack:
             identity=identity,
             spec=spec,
             project_directory=str(directory),
-            taken_subnets=_subnets(engine),
+            taken_subnets=preparation.subnets(engine),
         )
         refusals = [*plan.refusals, *workspace.bind_refusals(plan.binds, directory)]
         if refusals:
             raise refuse(refusals, str(spec.compose[0]))
-        changes = _copy(spec, identity, plan, original)
+        changes = preparation.copy(spec, identity, plan, original)
         workspace.copy_references(references, directory, Path(identity.project_directory))
         control.write_context(Path(identity.workspace) / "control", engine.helper_image)
         compose = Compose(
@@ -133,11 +140,11 @@ class Stack:
             project=identity.project,
             directory=Path(identity.project_directory),
             files=(
-                *(_moved(path, spec, identity) for path in spec.compose),
+                *(preparation.moved(path, spec, identity) for path in spec.compose),
                 Path(identity.workspace) / "override.yaml",
             ),
             profiles=spec.profiles,
-            env_files=tuple(_moved(path, spec, identity) for path in spec.env_files),
+            env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
             env=spec.env,
         )
         stack = cls(spec, engine, identity, compose, plan, original)
@@ -237,7 +244,7 @@ class Stack:
             )
         self._recorded.clear()
         workspace.empty(self.workspace, self.engine, self.identity.labels)
-        _copy(self.spec, self.identity, self._plan, self._original)
+        preparation.copy(self.spec, self.identity, self._plan, self._original)
 
     # What there is
 
@@ -351,17 +358,8 @@ class Stack:
         return out
 
     def unready(self) -> list[str]:
-        """Why the stack is not ready: services without container, not running, not healthy. One-shot services
-        (no restart policy, ended with 0) are ready."""
-        reasons = []
-        found = self.containers()
-        for service in (*self.services(), CONTROL_SERVICE):
-            containers = [c for c in found if service_of(c) == service]
-            wanted = _scale(self.config["services"][service])
-            if len(containers) < wanted:
-                reasons.append(f"{service}: {len(containers)} of {wanted} containers are there")
-            reasons += [f"{service}: {why}" for c in containers if (why := _unready(c)) is not None]
-        return reasons
+        """Why the stack is not ready; see `readiness.obstacles`."""
+        return readiness.obstacles(self.config["services"], self.containers())
 
     def logs(self, since: float | None = None) -> dict[str, str]:
         """The services' logs, the control's left out; `since` in Unix seconds."""
@@ -503,103 +501,3 @@ class Stack:
         if changes:
             self._changes += changes
             self._settle()
-
-
-def _resolve(
-    spec: StackSpec, engine: Engine, project: str
-) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """The user's configuration under two project names, of all profiles, and the services that run."""
-
-    def compose(name: str) -> Compose:
-        return Compose(
-            engine_url=engine.url,
-            project=name,
-            directory=spec.project_directory,
-            files=tuple(path.absolute() for path in spec.compose),
-            profiles=spec.profiles,
-            env_files=spec.env_files,
-            env=spec.env,
-        )
-
-    with ThreadPoolExecutor(3) as pool:
-        original = pool.submit(compose(project).config, all_profiles=True)
-        shadow = pool.submit(compose(SHADOW_PROJECT).config, all_profiles=True)
-        active = pool.submit(compose(project).services)
-        return original.result(), shadow.result(), active.result()
-
-
-def _copy(
-    spec: StackSpec, identity: Identity, plan: isolation.Isolation, original: dict[str, Any]
-) -> list[str]:
-    """Make the workspace's project directory; what begins empty, in words."""
-    directory, target = spec.project_directory, Path(identity.project_directory)
-    contexts = [
-        Path(isolation.unescaped(str((service.get("build") or {}).get("context"))))
-        for service in original["services"].values()
-        if service and isinstance(service.get("build"), dict)
-    ]
-    empty = workspace.data_directories(plan.binds, directory, spec.copy, [*spec.compose, *contexts])
-    kept = [
-        Path(posixpath.normpath(bind.inside))
-        for bind in plan.binds
-        if bind.inside is not None
-        and Path(posixpath.normpath(bind.inside)) not in empty
-        and (not bind.writable or not (directory / bind.inside).is_dir())
-    ]
-    kept += [Path(posixpath.normpath(entry)) for entry in spec.copy]
-    workspace.copy_project(
-        directory, target, empty, kept, skip=[Path.cwd() / "reports", Path(identity.workspace)]
-    )
-    for bind in plan.binds:
-        if bind.replaced and bind.inside is not None:
-            (target / bind.inside).mkdir(parents=True, exist_ok=True)
-    (Path(identity.workspace) / "files").mkdir(exist_ok=True)
-    for source, copied in plan.files.items():
-        shutil.copy(source, copied)
-    return [
-        f"./{path} begins empty: the stack writes there (`copy: [./{path}]` brings its content)"
-        for path in empty
-    ]
-
-
-def _moved(path: Path, spec: StackSpec, identity: Identity) -> Path:
-    """A file of the project directory in the workspace; another file stays where it is."""
-    inside = isolation.inside_project(str(path.absolute()), str(spec.project_directory))
-    return path.absolute() if inside is None else Path(identity.project_directory) / inside
-
-
-def _with_control(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
-    own = control.override(identity, Path(identity.workspace) / "control")
-    return {**document, **{part: {**(document.get(part) or {}), **own[part]} for part in own}}
-
-
-def _subnets(engine: Engine) -> list[str]:
-    with engine_answers("looking up networks"):
-        networks = engine.client.api.networks()
-    return [
-        pool["Subnet"]
-        for network in networks
-        for pool in ((network.get("IPAM") or {}).get("Config") or ())
-        if pool.get("Subnet")
-    ]
-
-
-def _scale(service: dict[str, Any]) -> int:
-    replicas = (service.get("deploy") or {}).get("replicas")
-    scale = service.get("scale", replicas)
-    return 1 if scale is None else int(scale)
-
-
-def _unready(container: Container) -> str | None:
-    state = container.attrs["State"]
-    policy = (container.attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
-    status = str(state["Status"])
-    if status == "exited" and state["ExitCode"] == 0 and policy in ("no", "on-failure"):
-        return None
-    if status != "running":
-        return f"{status} (exit code {state['ExitCode']})" if status in ("exited", "dead") else status
-    health = (state.get("Health") or {}).get("Status")
-    if health in (None, "none", "healthy"):
-        return None
-    log = (state["Health"].get("Log") or [{}])[-1].get("Output", "")
-    return f"health {health}" + (f": {' '.join(str(log).split())[:200]}" if log else "")
