@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -47,7 +47,9 @@ STYLES = {
     Verdict.SKIPPED: "cyan",
 }
 TITLE_WIDTH = 26
+DIGEST = len("sha256:") + 12
 VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
+CONTROL = "persistence-control-"
 BUILDING = "building images; the first time this can take minutes"
 
 
@@ -59,6 +61,7 @@ class Terminal:
         self._live = LiveLine(console)
         self._step = ""
         self._answered = 0
+        self._title_width = TITLE_WIDTH
         self._volumes: dict[str, str] = {}
 
     def __enter__(self) -> Terminal:
@@ -75,7 +78,7 @@ class Terminal:
             case RunBegan() as run:
                 self._lines(header(run, width(self._console)))
             case ScenarioBegan() as scenario:
-                self._heading(scenario.source)
+                self._heading(scenario.source, (planned.title for planned in scenario.steps))
                 self._phase("preparing the stack", anew=True)
             case StackPrepared() as prepared:
                 self._prepared(prepared)
@@ -103,14 +106,14 @@ class Terminal:
 
     def scenario(self, scenario: ScenarioResult) -> None:
         """A whole scenario at once, for a history that is read again."""
-        self._heading(scenario.source)
+        self._heading(scenario.source, (step.title for step in scenario.steps))
         for step in scenario.steps:
             self.judged(step)
 
     def judged(self, step: StepResult) -> None:
         """One line for a step that has ended, and one for each thing that is wrong with it."""
         style, rest = STYLES[step.verdict], " " * 6
-        title = f"  {MARKS[step.verdict]} {printable(step.title):<{TITLE_WIDTH}} "
+        title = f"  {MARKS[step.verdict]} {printable(step.title):<{self._title_width}} "
         first = f"{title}{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s  "
         lines = joined(counts(step), width(self._console), first=first, rest=rest, between=" · ")
         for number, line in enumerate(lines):
@@ -137,13 +140,14 @@ class Terminal:
             self._folded(f"not ready: {why}", "  ", STYLES[Verdict.INCONCLUSIVE])
         elif ready.epoch == 1:
             self._lines([f"  stack up, ready after {ready.seconds:.1f} s"])
-            for container, image in ready.images.items():
-                self._folded(f"image of {printable(container)}: {printable(image)}", "    ", "dim")
+            for container, image in own_images(ready.images).items():
+                self._folded(f"image of {printable(container)}: {printable(image[:DIGEST])}", "    ", "dim")
             for key, driver in self._volumes.items():
                 self._folded(f"volume {printable(key)}: driver {printable(driver)}", "    ", "dim")
         self._phase("looking at what is there")
 
-    def _heading(self, source: str) -> None:
+    def _heading(self, source: str, titles: Iterable[str]) -> None:
+        self._title_width = min(max((len(printable(title)) for title in titles), default=0), TITLE_WIDTH)
         self._console.print()
         self._lines([printable(source)], "bold")
 
@@ -208,7 +212,7 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
         why = printable(result.stopped or "nobody knows why")
         show(console, Text(f"the run is not complete: {why}", STYLES[Verdict.INCONCLUSIVE]))
     if directory:
-        show(console, Text(f"report: {printable(directory)}/ (summary.md, result.json, history.jsonl)"))
+        show(console, Text(f"report: {printable(directory)}/"))
 
 
 def print_kept(console: Console, scenarios: Sequence[ScenarioResult]) -> None:
@@ -217,13 +221,19 @@ def print_kept(console: Console, scenarios: Sequence[ScenarioResult]) -> None:
         label = f"label=com.docker.compose.project={scenario.project}"
         console.print()
         show(console, Text(f"left running: {printable(scenario.project)}"))
+        inside = [f"{scenario.project}-{container}" for container in own_images(scenario.images)]
         for what, line in (
             ("containers", command("docker", "ps", "--all", "--filter", label)),
-            ("look inside", "docker exec -it CONTAINER sh"),
+            *(("look inside", command("docker", "exec", "-it", container, "sh")) for container in inside[:1]),
             ("volumes", command("docker", "volume", "ls", "--filter", label)),
             ("remove all", "persistence clean"),
         ):
             show(console, Text(f"  {what:<12} {line}"))
+
+
+def own_images(images: Mapping[str, str]) -> dict[str, str]:
+    """The images of the stack itself, without that of the control service."""
+    return {container: image for container, image in images.items() if not container.startswith(CONTROL)}
 
 
 def width(console: Console) -> int | None:
