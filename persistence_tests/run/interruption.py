@@ -23,6 +23,12 @@ def handle_interrupts() -> None:
         signal.signal(each, _interrupt)
 
 
+def ignore_interrupts() -> None:
+    """All is over: an interpreter that ends would give a late interrupt its default meaning, and lose the exit code."""
+    for each in INTERRUPTS:
+        signal.signal(each, signal.SIG_IGN)
+
+
 def raise_if_interrupted() -> None:
     """Raises KeyboardInterrupt where an interrupt came that something on the way made another error of."""
     if _requested.is_set():

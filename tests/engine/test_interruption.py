@@ -164,21 +164,14 @@ def own_engine() -> Iterator[OwnEngine]:
         engine.close()
 
 
-@pytest.fixture
-def own_client(own_engine: OwnEngine) -> Iterator[DockerClient]:
-    client = own_engine.client
-    yield client
-    client.close()
-
-
 @each_point
 def test_what_a_killed_run_left_is_cleaned_and_nothing_else(
     start: Start,
     own_engine: OwnEngine,
-    own_client: DockerClient,
     tmp_path: Path,
     point: Callable[[Command], None],
 ) -> None:
+    client = own_engine.client
     run = start(writes=[MANY_FILES], engine=own_engine.url)
     point(run)
     run.kill()
@@ -186,10 +179,10 @@ def test_what_a_killed_run_left_is_cleaned_and_nothing_else(
     judged = checked(run, tmp_path)
     assert judged.code == 2, judged
     assert json.loads(judged.stdout)["verdict"] != "kept"
-    assert made_below(own_client, run.temporary)
+    assert made_below(client, run.temporary)
 
-    canary = Canary(own_client)
-    other = OfALiveRun(own_client, run.temporary)
+    canary = Canary(client)
+    other = OfALiveRun(client, run.temporary)
     try:
         cleaned = clean(run, tmp_path, own_engine)
         assert cleaned.code == 0, cleaned
@@ -198,8 +191,8 @@ def test_what_a_killed_run_left_is_cleaned_and_nothing_else(
         assert canary.is_there()
         assert other.is_there()
         other.remove()
-        assert made_below(own_client, run.temporary) == []
-        assert named_after(own_client, run.run) == []
+        assert made_below(client, run.temporary) == []
+        assert named_after(client, run.run) == []
     finally:
         other.remove()
         canary.remove()
@@ -288,7 +281,5 @@ def test_an_engine_that_dies_makes_the_step_inconclusive(
 
     cleaned = clean(run, tmp_path, own_engine)
     assert cleaned.code == 0, cleaned
-    client = own_engine.client
-    assert made_below(client, run.temporary) == []
-    assert named_after(client, run.run) == []
-    client.close()
+    assert made_below(own_engine.client, run.temporary) == []
+    assert named_after(own_engine.client, run.run) == []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 import docker
 from docker import DockerClient
-from docker.errors import DockerException
 
 IMAGE = "debian:bookworm-slim"
 START_SECONDS = 60.0
@@ -34,10 +34,7 @@ class OwnEngine:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{directory}/docker.sock"
-
-    @property
-    def client(self) -> DockerClient:
-        return docker.DockerClient(self.url)
+        self.client: DockerClient
 
     def start(self) -> None:
         (self._directory / "pid").unlink(missing_ok=True)
@@ -53,9 +50,10 @@ class OwnEngine:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not self._listens():
             assert not self._is_over(POLL_SECONDS), (self._directory / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "the second engine does not answer"
+            assert time.monotonic() < deadline, "the second engine does not listen"
+        self.client = DockerClient(self.url)  # waits for its first answer
 
     def load(self, image: str = IMAGE) -> None:
         """The first engine's image, brought here."""
@@ -68,6 +66,7 @@ class OwnEngine:
     def kill(self) -> None:
         """SIGKILL, as when the machine's memory is at its end; its containers live on."""
         assert self._process is not None
+        self.client.close()
         self._process.kill()
         self._process.wait()
 
@@ -79,6 +78,7 @@ class OwnEngine:
             for container in self.client.containers.list(all=True):
                 container.remove(force=True, v=True)
             self.client.networks.prune()
+            self.client.close()
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(STOP_SECONDS)
         for mount in reversed(Path("/proc/self/mounts").read_text().splitlines()):
@@ -94,8 +94,6 @@ class OwnEngine:
             return False
         return True
 
-    def _answers(self) -> bool:
-        try:
-            return bool(self.client.ping())
-        except DockerException:
-            return False
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.url.removeprefix("unix://")) == 0
