@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -185,7 +184,7 @@ def explain(code: str | None) -> int:
     from persistence_tests.report.explain import explain as article_of
 
     if code is None:
-        for line in contents(shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        for line in contents():
             click.echo(line)
         return KEPT
     click.echo(article_of(code).text(), nl=False)

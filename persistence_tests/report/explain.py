@@ -9,7 +9,6 @@ from functools import cache
 from persistence_tests.audit.diagnosis import RULES
 from persistence_tests.errors import UsageError
 from persistence_tests.model.finding import Symptom
-from persistence_tests.report.layout import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,9 @@ class Article:
         def indented(block: str) -> str:
             return "\n".join(f"    {line}" if line else "" for line in block.strip("\n").splitlines())
 
+        head = self.code if self.code == self.name else f"{self.code}: {self.name}"
         return (
-            f"{self.code}: {self.name}\n\n{self.meaning}\n\nBroken:\n\n{indented(self.broken)}\n\n"
+            f"{head}\n\n{self.meaning}\n\nBroken:\n\n{indented(self.broken)}\n\n"
             f"Mended:\n\n{indented(self.mended)}\n"
         )
 
@@ -47,8 +47,8 @@ def explain(code: str) -> Article:
     )
 
 
-def contents(width: int | None = None) -> list[str]:
-    """A line for each article, cut to `width` where that is given."""
+def contents() -> list[str]:
+    """A line for each article; none is longer than 80 characters."""
     lines: list[str] = []
     for title, those in (
         ("Findings: what is wrong", [a for a in catalogue() if a.code != a.name]),
@@ -58,7 +58,7 @@ def contents(width: int | None = None) -> list[str]:
         longest = max(map(len, heads))
         lines += ["", title] if lines else [title]
         lines += [
-            cut(f"  {head:<{longest}}  {article.meaning}", width)
+            f"  {head:<{longest}}  {IN_SHORT[article.name]}"
             for head, article in zip(heads, those, strict=True)
         ]
     return lines
@@ -71,6 +71,36 @@ def catalogue() -> tuple[Article, ...]:
     rules = [Article(rule, rule, *RULE_TEXTS[rule]) for rule in RULES]
     return (*sorted(symptoms, key=lambda article: article.code), *rules)
 
+
+IN_SHORT = {
+    "missing": "acknowledged, and gone from every volume",
+    "orphaned": "gone from its place, still on another volume",
+    "empty": "there with 0 bytes, though more were acknowledged",
+    "truncated": "only its beginning is there",
+    "zeroed": "zeros where bytes were acknowledged",
+    "torn": "two versions of it, mixed",
+    "corrupted": "bytes that nobody wrote",
+    "foreign": "the bytes of another name",
+    "stale": "an older version than the acknowledged one",
+    "resurrected": "back, though deleted or made after the backup",
+    "unexpected": "a name that nobody wrote",
+    "metadata": "another mode or owner than before",
+    "unserved": "stored, and the path answers an error",
+    "masked": "the path answers 2xx with other bytes",
+    "diverging": "the paths do not show the same",
+    "dangling": "a database row without its file",
+    "unreferenced": "a file without its database row",
+    "tmpfs": "the service writes to memory",
+    "mount-elsewhere": "the volume is mounted where nobody writes",
+    "no-volume": "the files are in the container's writable layer",
+    "anonymous-volume": "the volume has no name, and `down` leaves it behind",
+    "incomplete-restore": "whole directories do not come back from the backup",
+    "merging-restore": "the restore keeps what was made after the backup",
+    "acknowledged-too-early": "answered before the bytes were in the file",
+    "wiped-at-start": "something that runs at start removes the files",
+    "answers-for-everything": "the server answers 2xx for any name",
+    "not-served": "the bytes are stored, and one path does not serve them",
+}
 
 SYMPTOMS: dict[Symptom, tuple[str, str, str]] = {
     Symptom.MISSING: (
