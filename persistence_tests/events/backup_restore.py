@@ -66,8 +66,10 @@ class BackupRestore(Event):
     def expected(self, before: EngineState) -> Delta:
         return unchanged(before)
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         if self._failure:
             case.problem(self._failure)
         elif not self._facts:

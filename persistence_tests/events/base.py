@@ -105,5 +105,11 @@ class Event(ABC):
         """How the engine's state must have changed."""
 
     @abstractmethod
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        """The evidence in the engine's event stream, and what should be there and is not."""
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        """The evidence in the engine's event stream, and what should be there and is not.
+
+        `came_up` is False where Compose said that a service did not start on which others depend: the event
+        is then proven by what it ended; that it was not all started again is the stack's own doing.
+        """

@@ -49,8 +49,10 @@ class Crash(TargetedEvent):
     def expected(self, before: EngineState) -> Delta:
         return changed(before, containers=dict.fromkeys(self.reached(before), Change.RESTARTED))
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         for name in self.missed(before):
             case.problem(f"no container of {name} was running, so that there was nothing to crash")
         expected = self.expected(before)

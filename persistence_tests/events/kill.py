@@ -73,10 +73,12 @@ class Kill(TargetedEvent):
             before, containers={**idle(before), **dict.fromkeys(self.reached(before), Change.RESTARTED)}
         )
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
         number = signal.Signals[self.options.signal].value
         died = Wanted("die", exit_code=128 + number if number == signal.SIGKILL else None)
-        case = Case(before, after, seen)
+        case = Case(before, after, seen, came_up)
         for name in self.missed(before):
             case.problem(f"no container of {name} was running, so that there was nothing to kill")
         expected = self.expected(before)

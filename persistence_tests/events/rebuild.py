@@ -51,8 +51,10 @@ class Rebuild(Event):
             images=of(self._built, Change.RECREATED),
         )
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         if not self._built - {CONTROL_SERVICE}:
             case.problem("no service of the stack has a `build`, so that a rebuild changes nothing of it")
         expected = self.expected(before)

@@ -19,8 +19,10 @@ class _MadeAnew(Event):
     def expected(self, before: EngineState) -> Delta:
         return changed(before, containers=Change.RECREATED)
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         expected = self.expected(before)
         case.judge(expected)
         case.volumes(expected)

@@ -21,8 +21,10 @@ class _StartedAgain(Event):
     def expected(self, before: EngineState) -> Delta:
         return changed(before, containers=Change.RESTARTED)
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         expected = self.expected(before)
         case.judge(expected, ends=self.ends, begins=self.begins)
         case.volumes(expected)

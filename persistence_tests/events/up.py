@@ -36,8 +36,10 @@ class Up(Event):
         control = Change.RECREATED if CONTROL in before.containers else Change.NEW
         return changed(before, containers={**idle(before), CONTROL: control})
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         expected = self.expected(before)
         case.judge(expected)
         case.volumes(expected)

@@ -13,6 +13,7 @@ from persistence_tests.events.configuration import own_volumes
 from persistence_tests.events.evidence import INSPECT, Case, changed
 from persistence_tests.events.waiting import wait_healthy
 from persistence_tests.model.records import DataFate
+from persistence_tests.stack.compose import ServicesNotStarted
 from persistence_tests.stack.control import NAMED_VOLUME
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
@@ -46,8 +47,10 @@ class _VolumesMadeAnew(Event):
             volumes={name: Change.RECREATED for name in self._own.values() if name in before.volumes},
         )
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
-        case = Case(before, after, seen)
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
         self._judge(case)
         return case.proof()
 
@@ -139,7 +142,12 @@ class VolumeRecreate(_VolumesMadeAnew):
         stack.down()
         with engine_answers("removing the volumes of the stack"):
             self._remove(stack)
-        stack.up()
+        try:
+            stack.up()
+        except ServicesNotStarted:
+            if archive is not None:
+                self._failures.append("the restore was not run, because the stack did not come up")
+            raise
         if archive is not None and self.options.restore:
             wait_healthy(stack, HEALTHY_SECONDS)
             try:

@@ -21,6 +21,7 @@ from persistence_tests.model.records import (
 )
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.verification import Observations
+from persistence_tests.stack.compose import ComposeFailed, ServicesNotStarted
 from persistence_tests.stack.state import Store
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class EventStep:
         self._step = step
         self._before_backup: tuple[str, ...] = ()
         self._after_backup: str | None = None
+        self._not_started: str | None = None
 
     def checkpoint(self) -> None:
         """Called by an event once its backup is made: what is there now must come back."""
@@ -69,6 +71,7 @@ class EventStep:
         event.prepare(stack)
         before = stack.state()
         problems: list[str] = []
+        failure: str | None = None
         live = self._epoch.live_writers(step) if event.during == "writing" else None
         with stack.watch() as watch, live or nullcontext():
             if live:
@@ -84,20 +87,28 @@ class EventStep:
             except StackError as error:
                 if is_interrupt(error):
                     raise
-                problems.append(error.what)
+                said = error.in_one_line if isinstance(error, ComposeFailed) else error.what
+                if isinstance(error, ServicesNotStarted):
+                    self._not_started = said
+                    stack.control.start()
+                else:
+                    failure = said
             seconds = time.monotonic() - began
             if live:
                 problems += live.stop(SECONDS_FOR_WRITERS)
             after = stack.state()
             seen = watch.finish()
-        proof = event.prove(before, after, seen)
-        problems += proof.problems
+        proof = event.prove(before, after, seen, came_up=self._not_started is None)
+        # Of a command that failed, everything else that is missing is only the consequence.
+        problems = [failure] if failure else [*problems, *proof.problems]
         self._epoch.record(EventEnded(step, not problems, seconds, proof.evidence, tuple(problems)))
         self._run.sync()
 
     def _ready_again(self) -> tuple[bool, float, str | None]:
         began = time.monotonic()
         ready, why = self._epoch.wait_ready()
+        if not ready and self._not_started:
+            why = "; ".join(filter(None, (self._not_started, why)))
         return ready, time.monotonic() - began, why
 
     def _check_controls(self, token: str, seen: dict[str, Observations]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,9 +25,35 @@ from persistence_tests.errors import PersistenceError, StackError
 if TYPE_CHECKING:
     from testcontainers.compose import DockerCompose
 
+STARTING = ("up", "start", "restart")
 UP_TIMEOUT = 900.0
 TIMEOUT = 300.0
 SHOWN_LINES = 15
+
+# What Compose says of its progress and of the file, whatever becomes of the command.
+_NOISE = re.compile(
+    r"time=\S+ level=(?:info|warning)\b.*"
+    r"| ?(?:Network|Volume|Container|Image|Service) \S+ +(?:Wait|Creat|Recreat|Start|Restart|Running|Healthy|Exited"
+    r"|Stopp|Kill|Remov|Pull|Push|Build|Built|Error )\w*.*"
+)
+_NOT_STARTED = re.compile(
+    r"dependency failed to start: |container \S+ (?:is unhealthy|exited \(\d+\))"
+    r"|service \"[^\"]+\" didn't complete successfully: exit "
+)
+
+
+class ComposeFailed(StackError):
+    """A command of Compose ended with another exit code than 0; `in_one_line` is what it was and why."""
+
+    def __init__(self, said: str, exit_code: int, output: str, *, where: str | None = None) -> None:
+        lines = told(output)
+        failed = f"`{said}` failed with exit code {exit_code}"
+        super().__init__(f"{failed}:\n{last_lines(output)}", where=where)
+        self.in_one_line = f"{failed}: {lines[-1].strip()}" if lines else failed
+
+
+class ServicesNotStarted(ComposeFailed):
+    """Compose started what it could: a service on which others depend ended or was not healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +215,12 @@ class Compose:
         finally:
             self.interrupted |= not ended
         if check and result.exit_code != 0:
-            raise StackError(
-                f"`{said}` failed with exit code {result.exit_code}:\n{last_lines(result.stderr or result.stdout)}",
-                where=str(self.files[0]),
+            output = result.stderr or result.stdout
+            starting = arguments[0] in STARTING and any(
+                _NOT_STARTED.match(line) for line in told(output)[-1:]
             )
+            failure = ServicesNotStarted if starting else ComposeFailed
+            raise failure(said, result.exit_code, output, where=str(self.files[0]))
         return result
 
 
@@ -231,8 +260,14 @@ def run_process(
 
 
 def last_lines(text: str, count: int = SHOWN_LINES) -> str:
+    """The last of what a command said, each line behind a bar."""
+    return "\n".join(f"  | {line}" for line in told(text)[-count:])
+
+
+def told(text: str) -> list[str]:
+    """The lines of what a command said, without Compose's progress and warnings unless there is nothing else."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return "\n".join(f"  | {line}" for line in lines[-count:])
+    return [line for line in lines if not _NOISE.fullmatch(line)] or lines
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:

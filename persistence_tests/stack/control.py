@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
+from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.identity import CONTROL_SERVICE, Identity
 from persistence_tests.stack.state import Store
 
@@ -75,6 +76,12 @@ class ControlService:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self.service = CONTROL_SERVICE
+
+    def start(self) -> None:
+        """Start it where Compose did not come to that."""
+        with engine_answers("starting the control container"):
+            for container in self._stack.containers(self.service):
+                container.start()
 
     def write(self, token: str) -> None:
         """Write `token` to all five stores, and read it back from each."""

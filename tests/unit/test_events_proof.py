@@ -342,11 +342,57 @@ def test_a_death_of_its_own_before_the_event_is_a_problem(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["restart", "down-up", "rebuild", "kill"])
-def test_a_container_that_does_not_run_afterwards_is_a_problem(name: str) -> None:
+def test_a_container_that_was_started_again_and_died_was_reached_all_the_same(name: str) -> None:
     event, before, after, seen = played(name)
     dead = replace(after.containers["api-1"], running=False, exit_code=1)
     proof = event.prove(before, replace(after, containers={**after.containers, "api-1": dead}), seen)
-    assert "api ran before the event and does not after it (exit code 1)" in proof.problems
+    assert proof.problems == ()
+
+
+@pytest.mark.parametrize("name", ["restart", "down-up", "rebuild", "kill"])
+def test_a_service_that_ended_well_is_not_taken_for_one_that_is_ready(name: str) -> None:
+    event, before, after, seen = played(name)
+    done = replace(after.containers["api-1"], running=False, exit_code=0)
+    proof = event.prove(before, replace(after, containers={**after.containers, "api-1": done}), seen)
+    assert "api ran before the event and ended by itself after it (exit code 0)" in proof.problems
+
+
+def not_all_started(name: str) -> tuple[Event, EngineState, EngineState, list[EngineEvent]]:
+    """The event was carried out, but Compose started none of the user's services again."""
+    event, before, after, seen = played(name)
+    users = {
+        key: state
+        for key, state in after.containers.items()
+        if state.service != CONTROL_SERVICE and state.started_at != before.containers[key].started_at
+    }
+    identities = {state.identity for state in users.values()}
+    left = {
+        key: replace(state, running=False, started_at=before.containers[key].started_at)
+        if before.containers[key].identity == state.identity
+        else replace(state, running=False)
+        for key, state in users.items()
+    }
+    ended = [e for e in seen if e.identity not in identities or e.action != "start"]
+    return event, before, replace(after, containers={**after.containers, **left}), ended
+
+
+NOT_STARTED = ["stop-start", "kill", "recreate", "down-up", "rebuild", "down-volumes", "volume-recreate"]
+
+
+@pytest.mark.parametrize("name", NOT_STARTED)
+def test_what_a_dependency_kept_from_starting_was_ended_all_the_same(name: str) -> None:
+    event, before, after, seen = not_all_started(name)
+    assert event.prove(before, after, seen, came_up=False).problems == ()
+    assert event.prove(before, after, seen).problems
+
+
+@pytest.mark.parametrize("name", NOT_STARTED)
+def test_what_was_not_ended_is_a_problem_whatever_came_up(name: str) -> None:
+    event, before, after, seen = not_all_started(name)
+    identity = before.containers["api-1"].identity
+    alive = {**after.containers, "api-1": before.containers["api-1"]}
+    unharmed = [entry for entry in seen if entry.identity != identity]
+    assert event.prove(before, replace(after, containers=alive), unharmed, came_up=False).problems
 
 
 @pytest.mark.parametrize("name", ["restart", "down-up", "kill", "rebuild"])

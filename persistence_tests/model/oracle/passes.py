@@ -15,7 +15,7 @@ from persistence_tests.model.oracle.listing import ignored, is_residue
 from persistence_tests.model.oracle.metadata import wrong_metadata
 from persistence_tests.model.oracle.sight import Judged, Sight, Vantage, diverging, look, resolve
 from persistence_tests.model.oracle.words import evidence
-from persistence_tests.model.records import FoundElsewhere, PathObserved, Phase
+from persistence_tests.model.records import DataFate, FoundElsewhere, PathObserved, Phase
 
 NAMES_TOLD = 5
 
@@ -72,7 +72,9 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
             sights.append(look(ledger, name, vantage, seen))
         _judge_name(name, resolve(sights), batch, ledger, facts, result)
     for vantage in vantages:
-        if vantage.stored and vantage.lists and vantage.path in batch.files:
+        # What makes the directories of a volume made anew is the stack's start.
+        never_made = stack_down and facts.fate is DataFate.DESTROYED
+        if vantage.stored and vantage.lists and vantage.path in batch.files and not never_made:
             seen_there = batch.directories[vantage.path] | batch.files[vantage.path]
             result.wrong += wrong_directories(seen_there, vantage, batch.phase, ledger, facts)
     result.wrong += _broken_renames(batch, ledger, vantages)
