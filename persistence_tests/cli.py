@@ -19,7 +19,7 @@ import click
 from persistence_tests import __version__
 from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
 from persistence_tests.report.printable import plural, printable
-from persistence_tests.run.interruption import handle_interrupts, is_interrupt
+from persistence_tests.run.interruption import handle_interrupts, ignore_interrupts, is_interrupt
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -244,7 +244,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever a name holds, and whatever the locale is
-    sys.exit(_exit_code(arguments))
+    code = _exit_code(arguments)
+    ignore_interrupts()
+    sys.exit(code)
 
 
 def _exit_code(arguments: Sequence[str] | None) -> int:

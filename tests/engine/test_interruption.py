@@ -132,7 +132,8 @@ def test_an_interrupt_during_the_last_removal_waits_for_it(
 
 def assert_interrupted(run: Command, ended: Ended, client: DockerClient, tmp_path: Path) -> None:
     assert ended.code == 130, ended
-    assert "interrupted: what the run made is removed; its history is kept" in ended.stderr
+    assert "the run is not complete: interrupted" in ended.said
+    assert f"report: {run.history.parent}/" in ended.said
     assert "Traceback" not in ended.said
     assert made_below(client, run.temporary) == []
     assert named_after(client, run.run) == []

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import docker
 from docker import DockerClient
+from docker.errors import DockerException
 
 IMAGE = "debian:bookworm-slim"
 START_SECONDS = 60.0
@@ -50,10 +50,9 @@ class OwnEngine:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._listens():
+        while not self._answers():
             assert not self._is_over(POLL_SECONDS), (self._directory / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "the second engine does not listen"
-        self.client = DockerClient(self.url)  # waits for its first answer
+            assert time.monotonic() < deadline, "the second engine does not answer"
 
     def load(self, image: str = IMAGE) -> None:
         """The first engine's image, brought here."""
@@ -94,6 +93,9 @@ class OwnEngine:
             return False
         return True
 
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.url.removeprefix("unix://")) == 0
+    def _answers(self) -> bool:
+        try:
+            self.client = DockerClient(self.url)
+        except DockerException:
+            return False
+        return True
