@@ -114,7 +114,7 @@ class Terminal:
         """One line for a step that has ended, and one for each thing that is wrong with it."""
         style, rest = STYLES[step.verdict], " " * 6
         title = f"  {MARKS[step.verdict]} {printable(step.title):<{self._title_width}} "
-        first = f"{title}{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s  "
+        first = f"{title}{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s "
         lines = joined(counts(step), width(self._console), first=first, rest=rest, between=" · ")
         for number, line in enumerate(lines):
             text = Text(line)

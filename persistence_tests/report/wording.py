@@ -44,7 +44,7 @@ def counts(step: StepResult) -> list[str]:
         return [written, "nothing checked"]
     checked = {count.checked for count in step.paths.values()}
     if len(checked) == 1 and all(count.ok == count.checked for count in step.paths.values()):
-        return [written, f"{plural(checked.pop(), 'name')} right on {plural(len(step.paths), 'path')}"]
+        return [f"{written}, {checked.pop()} right ({plural(len(step.paths), 'path')})"]
     return [written, *(f"{printable(name)} {count.ok}/{count.checked}" for name, count in step.paths.items())]
 
 
