@@ -6,6 +6,7 @@ nothing. Each event there is goes through all of it; a new one does without a wo
 
 from __future__ import annotations
 
+import importlib
 import io
 import signal
 import tarfile
@@ -49,7 +50,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not brought back is not waited for as long as a user's stack would be."""
-    monkeypatch.setattr(epoch, "READY_WITHIN", 3.0)
+    monkeypatch.setattr(epoch, "READY_WITHIN", 5.0)
     monkeypatch.setattr(control, "WAIT", 3.0)
 
 
@@ -110,8 +111,8 @@ def test_an_event_of_which_one_call_is_lost_is_inconclusive(
         else:
             assert_inconclusive(judgement)
         position += 1
-    assert len(calls) == position > 0
-    assert judgement.verdict is Verdict.KEPT
+    assert len(calls) == position > 0, judgement
+    assert judgement.verdict is Verdict.KEPT, judgement
 
 
 def only(position: int) -> Callable[[int, Call], bool]:
@@ -254,7 +255,7 @@ def test_the_recorded_run_is_kept(command: Run, recorded: Path) -> None:
 def test_an_oracle_that_raises_is_inconclusive(
     command: Run, recorded: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"persistence_tests.model.oracle.{part}", raising)
+    disable(monkeypatch, f"model.oracle.{part}")
     code, said = command("check", recorded)
     assert code == 2
     assert "the oracle could not judge: RuntimeError: sabotaged" in said
@@ -265,7 +266,7 @@ def test_an_oracle_that_raises_is_inconclusive(
 def test_a_run_whose_oracle_raises_is_inconclusive(
     command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persistence_tests.model.oracle.judge.judge_step", raising)
+    disable(monkeypatch, "model.oracle.judge.judge_step")
     code, said = command("run", write_scenario(tmp_path, ["restart"]), "--report-dir", tmp_path / "reports")
     assert code == 2
     assert "the oracle could not judge: RuntimeError: sabotaged" in said
@@ -276,11 +277,16 @@ def test_a_run_whose_oracle_raises_is_inconclusive(
 def test_a_failure_around_the_oracle_is_a_fault_of_the_harness(
     command: Run, recorded: Path, whole: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"persistence_tests.{whole}", raising)
+    disable(monkeypatch, whole)
     code, said = command("check", recorded)
     assert code == 2
     assert "error: the harness itself failed: RuntimeError: sabotaged" in said
     assert "Traceback" not in said
+
+
+def disable(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    module, _, name = f"persistence_tests.{part}".rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, raising)
 
 
 def raising(*_: object, **__: object) -> None:

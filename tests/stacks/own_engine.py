@@ -7,11 +7,14 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import docker
 from docker import DockerClient
 from docker.errors import DockerException
+
+from persistence_tests.events.waiting import wait_until
 
 IMAGE = "debian:bookworm-slim"
 START_SECONDS = 60.0
@@ -68,6 +71,20 @@ class OwnEngine:
         self.client.close()
         self._process.kill()
         self._process.wait()
+        self._end_containerd()
+
+    def _end_containerd(self) -> None:
+        """It ends with its dockerd, but not at once, and the next dockerd would wait for it in vain."""
+        file = self._directory / "exec" / "containerd" / "containerd.pid"
+        try:
+            process = int(file.read_text())
+        except FileNotFoundError:
+            return
+        with suppress(ProcessLookupError):
+            if str(file.parent) in _command_line(process):
+                os.kill(process, signal.SIGKILL)
+        assert wait_until(lambda: not _command_line(process), STOP_SECONDS)
+        file.unlink()
 
     def close(self) -> None:
         """End its containers, the engine, and remove all that it had on the disk."""
@@ -99,3 +116,11 @@ class OwnEngine:
         except DockerException:
             return False
         return True
+
+
+def _command_line(process: int) -> str:
+    """Empty where it is over, be it that nobody has collected it."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
