@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from persistence_tests import __version__
-from persistence_tests.errors import PersistenceError, ScenarioError, UsageError
+from persistence_tests.errors import HistoryError, PersistenceError, ScenarioError, UsageError
 from persistence_tests.report.printable import plural, printable
 from persistence_tests.run.interruption import handle_interrupts, ignore_interrupts, is_interrupt
 
@@ -161,6 +161,8 @@ def check(history: Path, allow_skip: bool, as_json: bool) -> int:
     from persistence_tests.report.terminal import Terminal, print_result
 
     recorded = read_history(history / "history.jsonl" if history.is_dir() else history)
+    if not recorded.entries:
+        raise HistoryError("the history holds no entry", where=str(history))
     result = build(recorded.entries, allow_skip=allow_skip)
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=2))
@@ -244,12 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever a name holds, and whatever the locale is
-    code = _exit_code(arguments)
+    code = exit_code(arguments)
     ignore_interrupts()
     sys.exit(code)
 
 
-def _exit_code(arguments: Sequence[str] | None) -> int:
+def exit_code(arguments: Sequence[str] | None) -> int:
+    """Runs a command; whatever happens becomes a message and one of the exit codes."""
     try:
         code = cli.main(arguments, prog_name="persistence", standalone_mode=False)
     except click.exceptions.Exit as done:
