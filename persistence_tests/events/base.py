@@ -6,7 +6,7 @@ To add an event: one module with its options and its class, and one line in `eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -84,6 +84,10 @@ class Event(ABC):
 
     def fate(self) -> DataFate:
         return DataFate.KEPT
+
+    def removes(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Keys of the volumes that it removes; `config` is the resolved Compose configuration."""
+        return ()
 
     def services(self) -> tuple[str, ...]:
         """Names of services that the options refer to, for the scenario's validation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -36,6 +36,9 @@ class _VolumesMadeAnew(Event):
 
     def fate(self) -> DataFate:
         return DataFate.DESTROYED
+
+    def removes(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        return own_volumes(config)
 
     def prepare(self, stack: Stack) -> None:
         self._own = {key: stack.volume(key) for key in own_volumes(stack.config)}
@@ -74,7 +77,7 @@ class VolumeRecreateOptions(Options):
         None,
         min_length=1,
         description="The volume that is removed, by its key in the Compose file; left out, all of the "
-        "project's. What other volumes keep must then not be among what the scenario writes.",
+        "project's.",
         examples=["media_files"],
     )
     backup: str | None = Field(
@@ -121,6 +124,10 @@ class VolumeRecreate(_VolumesMadeAnew):
 
     def volumes(self) -> tuple[str, ...]:
         return (self.options.volume,) if self.options.volume else ()
+
+    def removes(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        own = super().removes(config)
+        return tuple(key for key in own if key == self.options.volume) if self.options.volume else own
 
     def prepare(self, stack: Stack) -> None:
         super().prepare(stack)

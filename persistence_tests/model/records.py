@@ -107,6 +107,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioBegan:
+    """`left_out`, in words, is what of the scenario this run was not asked for."""
+
     name: str
     source: str
     sha256: str
@@ -118,6 +120,7 @@ class ScenarioBegan:
     ignore: tuple[str, ...]
     steps: tuple[StepPlanned, ...]
     claims: tuple[Claim, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

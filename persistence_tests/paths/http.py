@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 _READERS = 8
+_POLL = 0.05
 _NAMES_A_READER = 8
 
 
@@ -134,8 +135,22 @@ class HttpPath:
             return b""
 
     def probe_absence(self, name: str) -> tuple[bool, str]:
-        """Whether a name never written is answered with 404 or 410, and the answer in words."""
-        seen = self.observe([name]).observations[name]
+        """Whether a name never written is answered with 404 or 410, and the answer in words.
+
+        A server that is not up yet (no answer, 5xx) is asked again until the path's time is over.
+        """
+        from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+        def last(state: RetryCallState) -> Observation:
+            found: Observation = state.outcome.result() if state.outcome else Observation(NodeKind.ERROR)
+            return found
+
+        seen = Retrying(
+            stop=stop_after_delay(self.within),
+            wait=wait_fixed(_POLL),
+            retry=retry_if_result(lambda each: each.kind is NodeKind.ERROR and (each.status or 500) >= 500),
+            retry_error_callback=last,
+        )(lambda: self.observe([name]).observations[name])
         if seen.kind is NodeKind.ABSENT:
             return True, f"{seen.status}"
         if seen.kind is NodeKind.FILE:

@@ -25,6 +25,7 @@ from persistence_tests.model.records import (
 from persistence_tests.paths import PATHS
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
+from persistence_tests.run.fate import fate
 from persistence_tests.run.interruption import is_interrupt, raise_if_interrupted, uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
@@ -109,16 +110,16 @@ class ScenarioRun:
         """Write, apply the event of one step, verify."""
         planned = next(planned for planned in self.steps if planned.step == step)
         event = planned.event
-        began = StepBegan(
-            step,
-            event.name,
-            event.title,
-            event.promise,
-            event.fate(),
-            event.options.model_dump(mode="json", by_alias=True),
-        )
         with self._step(step):
             epoch = self._epoch or self._bring_up()
+            began = StepBegan(
+                step,
+                event.name,
+                event.title,
+                event.promise,
+                fate(event, self.scenario.paths, self._stack.config if self._stack else {}),
+                event.options.model_dump(mode="json", by_alias=True),
+            )
             if epoch is None:
                 self._record(began)
                 raise StackError("the stack was not ready before the event")
@@ -216,7 +217,15 @@ class ScenarioRun:
             ignore=scenario.expect.ignore,
             steps=(scenario.up, *(planned.planned for planned in self.steps)),
             claims=scenario.claims,
+            left_out=self._left_out(),
         )
+
+    def _left_out(self) -> tuple[str, ...]:
+        wanted, asked = self._run.settings.paths, {planned.step for planned in self.steps}
+        paths = [name for name in self.scenario.paths if wanted and name not in wanted]
+        steps = [planned.step for planned in self.scenario.steps if planned.step not in asked]
+        what = (("paths not looked at", paths), ("events not tried", steps))
+        return tuple(f"{said}: {', '.join(names)}" for said, names in what if names)
 
     def _save_logs(self, stack: Stack) -> None:
         logs = self._run.directory / "logs"

@@ -6,8 +6,9 @@ inconclusive   the harness or the engine failed in it, the stack was never ready
 lost           the stack did not come back, and a stored path shows a finding
 unavailable    the stack did not come back
 lost           there is a finding
-inconclusive   a path could not be read, something could not be told, or nothing was shown ("never green
-               for nothing": each rule's write seen before on every path, a name checked on each after)
+inconclusive   something was wrong before the event already (a finding of the first step, `up`), a path could
+               not be read, something could not be told, or nothing was shown ("never green for nothing":
+               each rule's write seen before on every path, a name checked on each after)
 kept
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 
 from persistence_tests.model.finding import Finding, PathCount, StepJudgement, Symptom, Verdict
 from persistence_tests.model.operation import OperationKind
-from persistence_tests.model.oracle.account import Account, Scenario
+from persistence_tests.model.oracle.account import OPENING, Account, Scenario
 from persistence_tests.model.oracle.facts import Wrong
 from persistence_tests.model.oracle.passes import Judgement, some
 from persistence_tests.model.records import DataFate
@@ -34,8 +35,10 @@ def judge_step(scenario: Scenario, step: str, event: str) -> StepJudgement:
     findings = merged(wrong, step, event)
     verdict, reasons = _decide(scenario, account, looks, findings)
     notes = [note for look in looks for note in look.notes]
+    if account.opening:
+        notes += scenario.began.left_out
     if account.began is not None:
-        notes += _blind(scenario)
+        notes += [*_blind(scenario), *_bare(scenario, account)]
     unique = tuple(dict.fromkeys([*reasons, *notes]))
     return StepJudgement(step, event, verdict, unique, findings, _counts(scenario, looks))
 
@@ -53,7 +56,7 @@ def _decide(
         return (Verdict.LOST if findings else Verdict.UNAVAILABLE), [why]
     if findings:
         return Verdict.LOST, []
-    if nothing := [*_unread(account), *_unshown(scenario, account, looks)]:
+    if nothing := [*_wrong_before(account), *_unread(account), *_unshown(scenario, account, looks)]:
         return Verdict.INCONCLUSIVE, nothing
     return Verdict.KEPT, []
 
@@ -97,6 +100,13 @@ def _event(account: Account) -> Iterator[str]:
     for check in controls.checks:
         if not check.behaved:
             yield f"the {check.duty} control in the {check.store} did not behave: {check.detail}"
+
+
+def _wrong_before(account: Account) -> Iterator[str]:
+    """Whoever judges step by step has judged the first one by then, and must learn of it here."""
+    names = set() if account.opening else {wrong.name for look in account.before for wrong in look.wrong}
+    if names:
+        yield f"wrong before the event already, a finding of the step {OPENING}: {some(names)}"
 
 
 def _unread(account: Account) -> Iterator[str]:
@@ -150,6 +160,17 @@ def _blind(scenario: Scenario) -> Iterator[str]:
     for vantage in scenario.facts.vantages:
         if not vantage.shows_absence:
             yield f"{vantage.path} cannot show that a name is absent"
+
+
+def _bare(scenario: Scenario, account: Account) -> Iterator[str]:
+    """Files of 0 and 1 byte carry no stamp."""
+    for rule in scenario.began.rules:
+        sizes = {o.payload.size for o in account.operations if o.rule == rule.index and o.payload}
+        if sizes and max(sizes) <= 1:
+            yield (
+                f"rule {rule.index} ({rule.title or rule.through}) writes files of 0 and 1 byte only: that "
+                "they are there was checked, but content that is lost or exchanged would not be noticed"
+            )
 
 
 def merged(wrongs: Iterable[Wrong], step: str, event: str) -> tuple[Finding, ...]:
