@@ -90,12 +90,13 @@ def _remove_once(
 
 def _is_abandoned(engine: Engine, name: str) -> bool:
     """An anonymous volume that a container of the run had, and that no container has any more."""
+    import requests
     from docker.errors import DockerException
 
     try:
         volume = engine.client.api.inspect_volume(name)
         used = engine.client.api.containers(all=True, filters={"volume": name})
-    except DockerException:
+    except (DockerException, requests.RequestException):
         return False
     is_anonymous = len(name) == 64 and all(character in "0123456789abcdef" for character in name)
     return not used and (is_anonymous or RUN_LABEL in (volume.get("Labels") or {}))

@@ -243,7 +243,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return box.run.directory / "history.jsonl"
 
 
-PARTS = ["judge.judge_step", "judge.Scenario", "account.judge_batch", "passes.look", "verdict.merged"]
+PARTS = ["judging.judge_step", "judging.Scenario", "account.judge_batch", "passes.look", "verdict.merged"]
 Run = Callable[..., tuple[int, str]]
 
 
@@ -266,7 +266,7 @@ def test_an_oracle_that_raises_is_inconclusive(
 def test_a_run_whose_oracle_raises_is_inconclusive(
     command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disable(monkeypatch, "model.oracle.judge.judge_step")
+    disable(monkeypatch, "model.oracle.judging.judge_step")
     code, said = command("run", write_scenario(tmp_path, ["restart"]), "--report-dir", tmp_path / "reports")
     assert code == 2
     assert "the oracle could not judge: RuntimeError: sabotaged" in said

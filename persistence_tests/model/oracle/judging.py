@@ -58,6 +58,7 @@ class _Followed:
     """One scenario. Whatever is raised while it is judged ends in `inconclusive`, never in a verdict."""
 
     def __init__(self) -> None:
+        self._began: ScenarioBegan | None = None
         self._scenario: Scenario | None = None
         self._failure: str | None = None
 
@@ -65,7 +66,8 @@ class _Followed:
         if self._failure is not None:
             return
         try:
-            if isinstance(record, ScenarioBegan) and self._scenario is None:
+            if isinstance(record, ScenarioBegan) and self._began is None:
+                self._began = record
                 self._scenario = Scenario(record)
             if self._scenario is not None:
                 self._scenario.follow(record)
@@ -73,15 +75,15 @@ class _Followed:
             self._failure = _told(error)
 
     def steps(self, complete: bool) -> list[StepJudgement]:
-        if self._scenario is None:
+        if self._began is None:
             return []
-        if self._failure is None:
+        if self._failure is None and self._scenario is not None:
             try:
                 return _judged_steps(self._scenario, complete)
             except Exception as error:
                 self._failure = _told(error)
-        why = (self._failure,)
-        planned = self._scenario.began.steps
+        why = (self._failure or "nothing was judged",)
+        planned = self._began.steps
         return [StepJudgement(p.step, p.event, Verdict.INCONCLUSIVE, why, (), {}) for p in planned]
 
 
