@@ -232,7 +232,9 @@ restore() {
   [ -n "$archive" ] || usage
   # ./media-backups/… means the one beside this script when the caller has none.
   if [ ! -f "$archive" ] && [ -f "$here/$archive" ]; then archive=$here/$archive; fi
-  [ -f "$archive" ] && [ -r "$archive" ] || fail $FAILED "no archive $archive"
+  if ! [ -f "$archive" ] || ! [ -r "$archive" ]; then
+    fail $FAILED "no archive $archive"
+  fi
   find_stack
 
   local read staged

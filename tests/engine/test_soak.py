@@ -1,6 +1,6 @@
 """Long: each broken variant five times, and 200 sound steps without a finding and without an `inconclusive`.
 
-    make soak
+make soak
 """
 
 from __future__ import annotations
@@ -40,5 +40,7 @@ def test_sound_steps_are_kept(turn: int, tmp_path: Path) -> None:
     steps = result["scenarios"][0]["steps"]
 
     assert len(steps) == STEPS_A_ROUND
-    assert [(step["step"], step["reasons"], step["findings"]) for step in steps if step["verdict"] != "kept"] == []
+    assert [
+        (step["step"], step["reasons"], step["findings"]) for step in steps if step["verdict"] != "kept"
+    ] == []
     assert done.returncode == 0

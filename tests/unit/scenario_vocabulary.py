@@ -63,7 +63,9 @@ class Plain(Event):
     def expected(self, before: EngineState) -> Delta:
         return Delta()
 
-    def prove(self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent]) -> Proof:
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
         return Proof((), ())
 
 
