@@ -1,12 +1,12 @@
 """The errors a user can meet. Every one says what is wrong, where, and what to do.
 
-    PersistenceError
-     ├─ UsageError            the command line or the selection makes no sense            exit 64
-     ├─ ScenarioError         a scenario file is wrong; carries every problem found        exit 64
-     ├─ StackRefused          the stack cannot be isolated from the user's own data        exit 64
-     ├─ StackError            Compose or a container of the stack failed                   exit 2
-     ├─ EngineUnavailable     no Docker engine answers, or it went away                    exit 2
-     └─ HistoryError          a recorded history cannot be read                            exit 64
+PersistenceError
+ ├─ UsageError            the command line or the selection makes no sense            exit 64
+ ├─ ScenarioError         a scenario file is wrong; carries every problem found        exit 64
+ ├─ StackRefused          the stack cannot be isolated from the user's own data        exit 64
+ ├─ StackError            Compose or a container of the stack failed                   exit 2
+ ├─ EngineUnavailable     no Docker engine answers, or it went away                    exit 2
+ └─ HistoryError          a recorded history cannot be read                            exit 64
 """
 
 from __future__ import annotations
