@@ -23,10 +23,10 @@ from tests.stacks.own_engine import IMAGE, OwnEngine, why_not
 
 pytestmark = pytest.mark.engine
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
 EVENTS: list[Entry] = ["down-up", {"kill": {"while": "writing"}}]
-MANY_FILES = {**WRITES, "files": 400}
+MANY_FILES = {**WRITES, "files": 150}
 Start = Callable[..., Command]
+Point = Callable[[Command], None]
 
 
 def building(run: Command) -> None:
@@ -47,6 +47,11 @@ def applying_it_while_writing(run: Command) -> None:
 
 def verifying(run: Command) -> None:
     run.wait_for_record("StackReadyAgain", step="down-up")
+
+
+def only(point: Point) -> tuple[str, str]:
+    """No other event than that of the point."""
+    return "--event", "kill" if point is applying_it_while_writing else "down-up"
 
 
 POINTS = [building, writing, applying_the_event, applying_it_while_writing, verifying]
@@ -88,28 +93,23 @@ def checked(run: Command, tmp_path: Path) -> Ended:
     return command.ended()
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @each_point
 def test_an_interrupted_run_leaves_its_history_and_nothing_else(
-    start: Start,
-    client: DockerClient,
-    tmp_path: Path,
-    point: Callable[[Command], None],
-    number: signal.Signals,
+    start: Start, client: DockerClient, tmp_path: Path, point: Point
 ) -> None:
-    run = start(writes=[MANY_FILES])
+    run = start(*only(point), writes=[MANY_FILES])
     point(run)
-    run.send(number)
+    run.send(signal.SIGINT)
     assert_interrupted(run, run.ended(), client, tmp_path)
 
 
 @each_point
 def test_interrupting_again_and_again_does_not_stop_the_removal(
-    start: Start, client: DockerClient, tmp_path: Path, point: Callable[[Command], None]
+    start: Start, client: DockerClient, tmp_path: Path, point: Point
 ) -> None:
-    run = start(writes=[MANY_FILES])
+    run = start(*only(point), writes=[MANY_FILES])
     point(run)
-    run.send_until_it_ends(signal.SIGINT)
+    run.send_until_it_ends(signal.SIGTERM)
     ended = run.ended()
     assert_interrupted(run, ended, client, tmp_path)
     assert "what the run made is being removed" in ended.stderr
@@ -126,7 +126,7 @@ def test_an_interrupt_during_the_last_removal_waits_for_it(
 
     run.wait_for_record("StepEnded", step="down-up")
     run.wait_for(being_removed)
-    run.send_until_it_ends(signal.SIGTERM)
+    run.send_until_it_ends(signal.SIGINT)
     assert_interrupted(run, run.ended(), client, tmp_path, verdict="kept")
 
 
@@ -172,10 +172,10 @@ def test_what_a_killed_run_left_is_cleaned_and_nothing_else(
     start: Start,
     own_engine: OwnEngine,
     tmp_path: Path,
-    point: Callable[[Command], None],
+    point: Point,
 ) -> None:
     client = own_engine.client
-    run = start(writes=[MANY_FILES], engine=own_engine.url)
+    run = start(*only(point), writes=[MANY_FILES], engine=own_engine.url)
     point(run)
     run.kill()
     assert run.ended().code == -signal.SIGKILL
@@ -264,9 +264,9 @@ def test_an_engine_that_dies_makes_the_step_inconclusive(
     start: Start,
     own_engine: OwnEngine,
     tmp_path: Path,
-    point: Callable[[Command], None],
+    point: Point,
 ) -> None:
-    run = start(writes=[MANY_FILES], engine=own_engine.url)
+    run = start(*only(point), writes=[MANY_FILES], engine=own_engine.url)
     point(run)
     own_engine.kill()
     try:

@@ -18,7 +18,7 @@ import pytest
 
 from persistence_tests.cli import main
 from persistence_tests.events import EVENTS
-from persistence_tests.events.base import Controls, Event
+from persistence_tests.events.base import Event
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.payload import Payload
 from persistence_tests.model.records import Checkpointed, Invoked, StackReadyAgain
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.engine
 
 MOST_CALLS = 8
 CASES = every_entry()
+WITH_SCRIPTS = ("backup-restore", RESTORED)
 each_event = pytest.mark.parametrize("name", CASES)
 
 
@@ -96,7 +97,9 @@ def test_an_event_that_reaches_nothing_is_inconclusive(
     assert any("the event did not land" in reason for reason in judgement.reasons), judgement.reasons
 
 
-@each_event
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in WITH_SCRIPTS else pytest.mark.soak) for n in CASES]
+)
 def test_an_event_of_which_one_call_is_lost_is_inconclusive(
     box: Bench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,13 +138,8 @@ def test_an_event_that_is_not_even_prepared_is_inconclusive(
 # Controls
 
 
-def controls_of(name: str) -> Controls:
-    entry = CASES[name]
-    return EVENTS[entry if isinstance(entry, str) else next(iter(entry))].controls
-
-
-MUST_KEEP = [(name, store) for name in CASES if (store := controls_of(name).must_keep)]
-MUST_LOSE = [(name, store) for name in CASES if (store := controls_of(name).must_lose)]
+MUST_KEEP = [(name, store) for name, kind in EVENTS.items() if (store := kind.controls.must_keep)]
+MUST_LOSE = [(name, store) for name, kind in EVENTS.items() if (store := kind.controls.must_lose)]
 
 
 @pytest.mark.parametrize(("name", "store"), MUST_KEEP)
@@ -162,7 +160,7 @@ def test_a_control_that_must_be_kept_and_is_gone_makes_it_inconclusive(
 def test_a_control_that_must_be_lost_and_is_there_makes_it_inconclusive(
     box: Bench, name: str, store: Store
 ) -> None:
-    kept = controls_of(name).must_keep
+    kept = EVENTS[name].controls.must_keep
     assert kept is not None
 
     def put_back(again: StackReadyAgain) -> None:

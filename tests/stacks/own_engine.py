@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import docker
 from docker import DockerClient
-from docker.errors import DockerException
 
 from persistence_tests.events.waiting import wait_until
 
@@ -53,9 +53,10 @@ class OwnEngine:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not self._listens():
             assert not self._is_over(POLL_SECONDS), (self._directory / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "the second engine does not answer"
+            assert time.monotonic() < deadline, "the second engine does not listen"
+        self.client = DockerClient(self.url)  # waits for its first answer
 
     def load(self, image: str = IMAGE) -> None:
         """The first engine's image, brought here."""
@@ -110,12 +111,9 @@ class OwnEngine:
             return False
         return True
 
-    def _answers(self) -> bool:
-        try:
-            self.client = DockerClient(self.url)
-        except DockerException:
-            return False
-        return True
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.url.removeprefix("unix://")) == 0
 
 
 def _command_line(process: int) -> str:
