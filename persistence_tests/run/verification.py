@@ -62,6 +62,7 @@ class Verification:
             if server_down and not path.declared.while_down:
                 continue
             view, wrong = self._settle(path, names, wrong_where_stored)
+            self._forget_passing(path, view)
             observations = self._attributed(path, view.observations, wrong)
             if path.declared.stored:
                 wrong_where_stored.update(wrong)
@@ -96,6 +97,18 @@ class Verification:
                 retry_error_callback=lambda _: None,
             )(look_again)
         return view, wrong
+
+    def _forget_passing(self, path: ReadingPath, view: View) -> None:
+        """What nobody wrote counts if it is still there at a second look: servers have temporary files."""
+        strangers = self._unknown(path, view.observations)
+        if not strangers:
+            return
+        again = path.observe(())
+        if again.problem is None:
+            for name in strangers:
+                view.observations.pop(name)
+                if name in again.observations:
+                    view.observations[name] = again.observations[name]
 
     def _wrong(self, path: ReadingPath, observations: Observations, names: Sequence[str]) -> list[str]:
         """The names that the history does not allow to be as they were seen."""

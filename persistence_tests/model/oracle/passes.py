@@ -157,7 +157,8 @@ def _unexpected(
             notes.append(f"what {vantage.path} held at first is not known: unexpected names cannot be told")
             continue
         for name, seen in batch.files[vantage.path].items():
-            there = seen.kind in (NodeKind.FILE, NodeKind.SYMLINK, NodeKind.OTHER)
+            # An error is something too: a file that the service's user may not read, or that one replica has.
+            there = seen.kind not in (NodeKind.ABSENT, NodeKind.DIRECTORY)
             if not there or name in known or name in ledger.baseline[vantage.path]:
                 continue
             if ignored(name, facts.ignore):

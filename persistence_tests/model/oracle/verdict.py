@@ -85,7 +85,8 @@ def _event(account: Account) -> Iterator[str]:
         return
     if not event.landed:
         yield "the event did not land" + (f": {'; '.join(event.problems)}" if event.problems else "")
-    elif event.problems:
+        return  # how the controls fared is only a consequence
+    if event.problems:
         yield f"the event did something else as well: {'; '.join(event.problems)}"
     if account.began and account.began.fate is DataFate.RESTORED and not account.checkpointed:
         yield "nobody noted what the event had to bring back"
