@@ -737,3 +737,34 @@ def test_a_late_answer_settles_an_operation() -> None:
     play.observe()
     play.end_step()
     assert [f.names for f in play.judgement().findings] == [("late",)]
+
+
+def test_how_the_controls_of_an_event_that_did_not_land_fared_is_not_told() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event(landed=False)
+    place = next(i for i, record in enumerate(play.records) if isinstance(record, ControlsChecked))
+    failed = ControlCheck("writable layer", Duty.MUST_LOSE, False, "still there")
+    play.records[place] = ControlsChecked("restart", tuple(Duty), (failed,))
+    play.observe()
+    play.end_step()
+    _, restart = play.judged().steps
+    assert restart.verdict is Verdict.INCONCLUSIVE
+    assert restart.reasons == ("the event did not land: no container was restarted",)
+
+
+def test_a_stranger_that_cannot_be_read_is_unexpected() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 2)
+    play.observe()
+    play.event()
+    play.observe({"direct": {"b": Observation(NodeKind.ERROR, error="cannot be read")}})
+    play.end_step()
+    _, restart = play.judged().steps
+    assert restart.verdict is Verdict.LOST
+    assert [(f.symptom, f.names, f.paths) for f in restart.findings] == [
+        (Symptom.UNEXPECTED, ("b",), ("direct",))
+    ]
