@@ -345,7 +345,8 @@ def _run(
         except (PersistenceError, KeyboardInterrupt) as error:
             failure = error
         finally:
-            result = build(recording.entries, allow_skip=allow_skip)
+            judgements = recording.oracle.judgements()
+            result = build(recording.entries, allow_skip=allow_skip, judgements=judgements)
             if recording.entries:
                 write_reports(result, recording.directory)
     if failure and not result.scenarios:

@@ -5,6 +5,7 @@ Options `--persistence-*`, each with an ini twin `persistence_*`; marker `persis
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
 import threading
@@ -105,7 +106,7 @@ class PersistenceSession:
 
         self._run.__exit__(type(error) if error else None, error, None)
         self._run.engine.close()
-        self.result = build(self._run.entries)
+        self.result = build(self._run.entries, judgements=self._run.oracle.judgements())
         write_reports(self.result, self._run.directory)
         for each, handler in self._handlers.items():
             signal.signal(each, handler)
@@ -135,9 +136,12 @@ class ScenarioFile(pytest.File):
         from persistence_tests.scenario import load
 
         try:
-            self.scenario: Scenario = load(self.path)
+            scenario = load(self.path)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None
+        below = self.path.is_relative_to(Path.cwd())
+        source = self.path.relative_to(Path.cwd()) if below else self.path  # as one would type it
+        self.scenario: Scenario = dataclasses.replace(scenario, source=source)
         self.running: ScenarioRun | None = None
         self.refused: PersistenceError | None = None
         for planned in (self.scenario.up, *(step.planned for step in self.scenario.steps)):
@@ -222,8 +226,9 @@ class StepItem(pytest.Item):
             )
         if step.verdict is not Verdict.KEPT:
             for service, log in self.parent.logs().items():
-                self.add_report_section("call", f"log of {printable(service)}", "\n".join(lines(log)))
-            raise StepNotKept(step, self.parent.scenario.source.name)
+                if log:
+                    self.add_report_section("call", f"log of {printable(service)}", "\n".join(lines(log)))
+            raise StepNotKept(step, str(self.parent.scenario.source))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         from persistence_tests.errors import PersistenceError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from persistence_tests.audit.diagnosis import diagnose
-from persistence_tests.model.finding import Finding, StepJudgement, Verdict, worst
+from persistence_tests.model.finding import Finding, ScenarioJudgement, StepJudgement, Verdict, worst
 from persistence_tests.model.operation import Outcome, PromiseClass
 from persistence_tests.model.oracle import judge
 from persistence_tests.model.records import (
@@ -51,15 +51,23 @@ NAMES_SHOWN = 100
 R = TypeVar("R", bound=Record)
 
 
-def build(entries: Sequence[Entry], *, allow_skip: bool = False) -> RunResult:
-    """The result of a run, complete or not."""
+def build(
+    entries: Sequence[Entry],
+    *,
+    allow_skip: bool = False,
+    judgements: Sequence[ScenarioJudgement] | None = None,
+) -> RunResult:
+    """The result of a run, complete or not.
+
+    `judgements` are those of an oracle that has followed the same entries: judging a long run twice takes long.
+    """
     began = _first(entries, RunBegan)
     ended = _first(entries, RunEnded)
     scenarios = [
         _Scenario([entry for entry in entries if entry.scenario == judgement.scenario], began).result(
             judgement.verdict, judgement.steps
         )
-        for judgement in judge(entries)
+        for judgement in (judge(entries) if judgements is None else judgements)
     ]
     complete = ended is not None and ended.complete
     return RunResult(

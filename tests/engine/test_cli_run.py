@@ -111,7 +111,8 @@ def test_an_interrupt_is_130_with_what_is_known_so_far_and_nothing_left(
     write_scenario(tmp_path, ["restart"] * 20)
     process = subprocess.Popen(
         command("run", "box.persistence.yaml", "--json"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stderr is not None
     for line in process.stderr:

@@ -15,6 +15,13 @@ from persistence_tests.stack.engine import Engine
 from tests.stacks.box_scenario import write_scenario
 
 pytestmark = pytest.mark.engine
+TALKING = r"""
+services:
+  box:
+    image: debian:bookworm-slim
+    init: true
+    command: [bash, -c, 'echo -e "hello \033[31mred"; exec sleep infinity']
+"""
 LOSING = {"service": "box", "root": "/tmp"}  # the writable layer: `recreate` loses it
 
 
@@ -32,14 +39,18 @@ def nothing_is_left(engine: Engine, reports: Path) -> bool:
 def test_a_loss_fails_with_its_block_and_the_next_step_is_judged_on_its_own(
     engine: Engine, pytester: pytest.Pytester, scenarios: Path
 ) -> None:
-    write_scenario(scenarios, ["recreate", "restart"], paths={"direct": LOSING})
+    (scenarios / "talking.yaml").write_text(TALKING)
+    write_scenario(
+        scenarios, ["recreate", "restart"], stack={"compose": "talking.yaml"}, paths={"direct": LOSING}
+    )
     result = pytester.runpytest_subprocess("-m", "persistence", "--junitxml=junit.xml")
     result.assert_outcomes(passed=2, failed=1)
     output = result.stdout.str()
     assert "error[PV001]: 6 names missing after `recreate` on direct" in output
-    assert "--event recreate --seed 11" in output
+    assert "persistence run scenarios/box.persistence.yaml --event recreate --seed 11" in output
     assert "FAILED scenarios/box.persistence.yaml::recreate - error[PV001]" in output
     assert "Captured log of box call" in output
+    assert r"hello \x1b[31mred" in output
     assert "persistence: seed 11, report runs/" in output
     assert "Traceback" not in output
     assert ".py:" not in output.replace("conftest.py:", "")

@@ -13,7 +13,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from persistence_tests.model.observation import ABSENT
-from persistence_tests.model.records import Claim
+from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.report.build import build
 from persistence_tests.report.failure import step_block
 from persistence_tests.report.result import RunResult
@@ -99,11 +99,9 @@ def test_the_marker_stands_below_what_it_marks() -> None:
 
 
 def test_a_wide_character_does_not_move_the_marker() -> None:
-    play = run_play()
-    play.records[0] = dataclasses.replace(
-        play.records[0],  # type: ignore[type-var]
-        steps=(dataclasses.replace(RunPlay.planned[1], column=13, text="  - { 日本: restart }"),),
-    )
+    play = RunPlay(paths=PATHS)
+    play.planned = (StepPlanned("restart", "restart", "restart", 14, 13, "  - { 日本: restart }"),)
+    play.opened(["admin/first"])
     play.step_of("restart", "admin/second", changed={p.name: {"admin/first": ABSENT} for p in PATHS})
     (step,) = [step for step in build(play.entries()).steps if step.step == "restart"]
     block = step_block(step, "s")
