@@ -121,12 +121,11 @@ def test_a_path_that_answers_everything_is_told_of(run: Judge, tmp_path: Path) -
     assert result["exit_code"] == 0, result
     assert verdicts(result) == {"up": "kept", "restart": "kept", "down-volumes": "kept"}
     [scenario] = result["scenarios"]
-    assert scenario["notes"] == [
-        "api answers 2xx for a name never written: it cannot show that a file is gone"
-    ]
+    told = "api answers 2xx for a name never written: it cannot show that a file is gone"
+    assert told in scenario["notes"]
     assert "api cannot show that a name is absent" in reasons(result)
     [summary] = (tmp_path / "reports").glob("2*/summary.md")
-    assert "api answers 2xx for a name never written" in summary.read_text()
+    assert told in summary.read_text()
 
 
 def test_only_paths_that_cannot_show_absence_show_no_destruction(run: Judge) -> None:
