@@ -120,5 +120,5 @@ def test_a_command_that_fails_half_way_leads_with_its_reason(judged: Judge, tmp_
 
 def test_what_lies_on_a_bind_must_outlive_the_volumes(judged: Judge) -> None:
     services = {"app": {**IDLE, "volumes": ["./media:/files", "cache:/cache"]}}
-    steps = judged(services, ["cache"], ["down-volumes", "volume-recreate"], volume={"bind": "./media"})
+    steps = judged(services, ["cache"], ["down-volumes"], volume={"bind": "./media"})
     assert {judgement.verdict for judgement in steps.values()} == {Verdict.KEPT}
