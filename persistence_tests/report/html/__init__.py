@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.records import Entry
-from persistence_tests.report.html.page import page
+from persistence_tests.report.html.page import make_page
 from persistence_tests.report.printable import printable
 from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import RunResult
@@ -31,7 +31,7 @@ def render(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, str])
         _environment()
         .get_template("report.html")
         .render(
-            page=page(result, entries, logs),
+            page=make_page(result, entries, logs),
             style=style,
             script=script,
             style_digest=_digest(style),
@@ -56,6 +56,7 @@ def _environment() -> Environment:
     return environment
 
 
+@lru_cache(maxsize=20_000)
 def _shown(value: object) -> str:
     """Text of a stack's: one line, nothing hidden in it, no secret."""
     return printable(without_secrets(str(value)))

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from persistence_tests.model.closure import Exactly, States
-from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import Observation, Span, SpanSource
-from persistence_tests.model.operation import PayloadSpec
+from persistence_tests.model.operation import Operation
 from persistence_tests.model.payload import Payload
 from persistence_tests.model.versions import Version
 
@@ -21,6 +20,8 @@ ROW = 16
 ROWS_SHOWN = 14
 ROWS_AROUND = 2
 SPANS_SHOWN = 12
+
+Operations = Mapping[int, Operation]
 
 SAME, OTHER, ZEROS, UNKNOWN = "own", "other", "zeros", "unknown"
 
@@ -73,15 +74,15 @@ class Comparison:
     rest: int
 
 
-def compare(name: str, path: str, seen: Observation, states: States, ledger: Ledger) -> Comparison:
-    """`states` are those that the name was allowed to be in; `ledger` knows the operations."""
+def compare(name: str, path: str, seen: Observation, states: States, operations: Operations) -> Comparison:
+    """`states` are those that the name was allowed to be in; `operations` those of the scenario by identity."""
     version, others = _expected(states)
     size = seen.size or 0
     longest = max(version.size if version else 0, size, 1)
     spans = _whole(seen)
-    expected, found = _Expected(version), _Found(spans, size, ledger.specs)
+    expected, found = _Expected(version), _Found(spans, operations)
     shown = _rows(spans, version, size)
-    attributed = [_attributed(span, ledger, version, name, longest) for span in spans[:SPANS_SHOWN]]
+    attributed = [_attributed(span, operations, version, name, longest) for span in spans[:SPANS_SHOWN]]
     return Comparison(
         name=name,
         path=path,
@@ -130,14 +131,16 @@ def _as_expected(span: Span, version: Version | None) -> bool:
     return False
 
 
-def _attributed(span: Span, ledger: Ledger, version: Version | None, name: str, longest: int) -> Attributed:
+def _attributed(
+    span: Span, operations: Operations, version: Version | None, name: str, longest: int
+) -> Attributed:
     look, said = SAME, "as expected"
     if span.source is SpanSource.ZEROS:
         look, said = ZEROS, "zeros, which no operation wrote"
     elif span.source is SpanSource.UNKNOWN:
         look, said = UNKNOWN, "unknown: no operation of this run wrote them"
     elif not _as_expected(span, version):
-        operation = ledger.operations.get(span.operation or 0)
+        operation = operations.get(span.operation or 0)
         whose = (
             f", {operation.kind} of {'this name' if operation.name == name else operation.name}"
             if operation
@@ -195,8 +198,8 @@ class _Expected:
 
 
 class _Found:
-    def __init__(self, spans: Sequence[Span], size: int, specs: Mapping[int, PayloadSpec]) -> None:
-        self._spans, self._size, self._specs = spans, size, specs
+    def __init__(self, spans: Sequence[Span], operations: Operations) -> None:
+        self._spans, self._operations = spans, operations
 
     def row(self, offset: int) -> list[tuple[int | None, Span | None]]:
         out: list[tuple[int | None, Span | None]] = []
@@ -212,10 +215,10 @@ class _Found:
     def _content(self, span: Span, begin: int, length: int) -> bytes | None:
         if span.source is SpanSource.ZEROS:
             return bytes(length)
-        spec = self._specs.get(span.operation) if span.operation is not None else None
-        if spec is None or span.origin is None:
+        operation = self._operations.get(span.operation) if span.operation is not None else None
+        if operation is None or operation.payload is None or span.origin is None:
             return None
-        return Payload.of(spec).slice(span.origin + begin - span.offset, length)
+        return Payload.of(operation.payload).slice(span.origin + begin - span.offset, length)
 
 
 def _dump(rows: Sequence[int], expected: _Expected, found: _Found) -> Iterator[Row]:

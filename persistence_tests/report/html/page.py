@@ -1,30 +1,27 @@
 """Puts together what the page shows. All that is capped is capped here, and the page says so.
 
-    operations drawn    10,000 a page; of more, those without a good answer and those of steps that are not kept
-    names               200 a finding
-    byte comparisons    3 a finding, 60 a page
+operations drawn    10,000 a page; of more, those without a good answer and those of steps that are not kept
+names               200 a finding
+byte comparisons    3 a finding, 60 a page
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from persistence_tests.model.closure import Exactly, States
 from persistence_tests.model.finding import Verdict
-from persistence_tests.model.ledger import Ledger
-from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import (
     Entry,
-    PathObserved,
     ScenarioBegan,
     StackPrepared,
     StackReady,
 )
+from persistence_tests.report.html.allowance import Allowance
+from persistence_tests.report.html.compared import Bytes
 from persistence_tests.report.html.configuration import DiffLine, difference
-from persistence_tests.report.html.hexdump import Comparison, compare
+from persistence_tests.report.html.hexdump import Comparison
 from persistence_tests.report.html.recorded import Look, Recorded, Span, Write, recorded_steps
 from persistence_tests.report.html.servicelogs import Excerpt, ServiceLogs
 from persistence_tests.report.html.timeline import CONTROL, Timeline, timeline
@@ -33,12 +30,9 @@ from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import FindingResult, PathResult, RunResult, ScenarioResult, StepResult
 from persistence_tests.report.wording import command
 
-OPERATIONS_DRAWN = 10_000
 NAMES_SHOWN = 200
-EVIDENCE_SHOWN = 20
+EVIDENCE_SHOWN = 10
 ANSWERS_SHOWN = 100
-COMPARISONS_A_FINDING = 3
-COMPARISONS_A_PAGE = 60
 FAULT_LINES = 60
 
 BAD = frozenset({Verdict.LOST, Verdict.UNAVAILABLE})
@@ -122,31 +116,9 @@ class Page:
     limits: list[str]
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """What the page may still show."""
-
-    drawn: int = OPERATIONS_DRAWN
-    comparisons: int = COMPARISONS_A_PAGE
-    operations_left_out: int = 0
-    comparisons_left_out: int = 0
-    names_left_out: int = 0
-    ids: set[str] = field(default_factory=set)
-
-    def id(self, text: str) -> str:
-        """An anchor that is unique on the page and needs no escape."""
-        base = wanted = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-") or "x"
-        number = 1
-        while wanted in self.ids:
-            number += 1
-            wanted = f"{base}.{number}"
-        self.ids.add(wanted)
-        return wanted
-
-
-def page(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, str]) -> Page:
+def make_page(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, str]) -> Page:
     """Pure. `logs` are the files beside the history by name ("media-api.log", "media-kill-fault.txt")."""
-    allowance = _Allowance()
+    allowance = Allowance()
     own: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.scenario is not None:
@@ -162,7 +134,7 @@ def page(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, str]) -
         sentence=_sentence(result),
         budget=budget(result),
         scenarios=scenarios,
-        limits=list(_limits(allowance)),
+        limits=allowance.said(NAMES_SHOWN),
     )
 
 
@@ -189,7 +161,9 @@ def _sentence(result: RunResult) -> str:
     bad = [step for step in result.steps if step.verdict in BAD]
     steps = len(result.steps)
     if result.verdict is Verdict.KEPT:
-        return f"Everything that was acknowledged is still there, byte for byte, after {_many(steps, 'step')}."
+        return (
+            f"Everything that was acknowledged is still there, byte for byte, after {_many(steps, 'step')}."
+        )
     if bad:
         names = ", ".join(dict.fromkeys(printable(step.title) for step in bad[:4]))
         more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
@@ -201,21 +175,6 @@ def _sentence(result: RunResult) -> str:
 
 def _many(count: int, word: str) -> str:
     return f"{count:,} {word}" + ("" if count == 1 else "s")
-
-
-def _limits(allowance: _Allowance) -> Iterable[str]:
-    if allowance.operations_left_out:
-        yield (
-            f"{_many(allowance.operations_left_out, 'operation')} of more than {OPERATIONS_DRAWN:,} are not drawn; those "
-            "without an acknowledgement, and those of steps that are not kept, came first"
-        )
-    if allowance.names_left_out:
-        yield f"{_many(allowance.names_left_out, 'wrong name')} are counted, not listed ({NAMES_SHOWN} at most for a finding)"
-    if allowance.comparisons_left_out:
-        yield (
-            f"the bytes of {_many(allowance.comparisons_left_out, 'wrong name')} are not shown "
-            f"({COMPARISONS_A_FINDING} at most for a finding, {COMPARISONS_A_PAGE} on the page)"
-        )
 
 
 def _by_scenario(logs: Mapping[str, str], names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -236,13 +195,15 @@ class _Scenario:
         result: ScenarioResult,
         entries: Sequence[Entry],
         files: Mapping[str, str],
-        allowance: _Allowance,
+        allowance: Allowance,
     ) -> None:
         self._result = result
         self._entries = entries
         self._recorded = recorded_steps(entries)
         self._allowance = allowance
-        self._faults = {f.removesuffix("-fault.txt"): text for f, text in files.items() if f.endswith("-fault.txt")}
+        self._faults = {
+            f.removesuffix("-fault.txt"): text for f, text in files.items() if f.endswith("-fault.txt")
+        }
         services = {f.removesuffix(".log"): text for f, text in files.items() if not f.endswith("-fault.txt")}
         self._logs = ServiceLogs(services, run.started)
         self._seed = run.seed
@@ -251,7 +212,7 @@ class _Scenario:
         declared = [path.name for path in self._began.paths] if self._began else []
         shown = [path for step in result.steps for path in step.paths]
         self._paths = list(dict.fromkeys([*declared, *shown]))
-        self._seen, self._ledger = _wrong_as_seen(result, entries)
+        self._bytes = Bytes(result, entries, allowance)
 
     def view(self, several: bool) -> ScenarioView:
         result = self._result
@@ -278,7 +239,11 @@ class _Scenario:
         recorded = self._recorded.get(step.step)
         findings = [self._finding(finding) for finding in step.findings]
         wrong_paths = list(dict.fromkeys(path for finding in step.findings for path in finding.paths))
-        odd = [write for write in recorded.writes if write.outcome is None or write.outcome != "ok"] if recorded else []
+        odd = (
+            [write for write in recorded.writes if write.outcome is None or write.outcome != "ok"]
+            if recorded
+            else []
+        )
         return StepView(
             id=anchor,
             result=step,
@@ -287,7 +252,9 @@ class _Scenario:
             codes=list(dict.fromkeys(finding.code for finding in step.findings)),
             cells=[self._cell(step, path) for path in self._paths],
             findings=findings,
-            reasons=[_text(reason) for reason in dict.fromkeys(step.reasons)] if not findings or step.reasons else [],
+            reasons=[_text(reason) for reason in dict.fromkeys(step.reasons)]
+            if not findings or step.reasons
+            else [],
             timeline=self._timeline(step, recorded) if recorded else None,
             phases=recorded.phases() if recorded else [],
             looks=recorded.looks if recorded else [],
@@ -334,18 +301,6 @@ class _Scenario:
     def _finding(self, finding: FindingResult) -> FindingView:
         names = finding.names[:NAMES_SHOWN]
         self._allowance.names_left_out += finding.count - len(names)
-        comparisons = []
-        for name in finding.names:
-            for path in finding.paths:
-                found = self._seen.get((finding.step, path, name))
-                if found is None:
-                    continue
-                if len(comparisons) >= COMPARISONS_A_FINDING or self._allowance.comparisons <= 0:
-                    self._allowance.comparisons_left_out += 1
-                    break
-                self._allowance.comparisons -= 1
-                comparisons.append(compare(name, path, *found, self._ledger))
-                break
         evidence = finding.evidence[:EVIDENCE_SHOWN]
         names_word = "1 name" if finding.count == 1 else f"{finding.count:,} names"
         after = "before any event" if finding.step == "up" else f"after {finding.step}"
@@ -356,7 +311,7 @@ class _Scenario:
             names_left_out=finding.count - len(names),
             evidence=[printable(line) for line in evidence],
             evidence_left_out=finding.count - len(evidence),
-            comparisons=comparisons,
+            comparisons=self._bytes.comparisons(finding),
         )
 
 
@@ -377,37 +332,3 @@ def _services(entries: Iterable[Entry]) -> list[str]:
     services = Counter(key.rpartition("-")[0] for key in keys)
     names = (key if services[key.rpartition("-")[0]] > 1 else key.rpartition("-")[0] for key in keys)
     return [name for name in names if name and not name.startswith(CONTROL)]
-
-
-def _wrong_as_seen(
-    result: ScenarioResult, entries: Sequence[Entry]
-) -> tuple[dict[tuple[str, str, str], tuple[Observation, States]], Ledger]:
-    """What each name of a finding showed, by step, path and name, and what it might have been just before.
-
-    Only of names whose bytes were looked at.
-    """
-    wanted: dict[str, set[str]] = {}
-    for finding in (finding for step in result.steps for finding in step.findings):
-        wanted.setdefault(finding.step, set()).update(finding.names)
-    seen: dict[tuple[str, str, str], tuple[Observation, States]] = {}
-    ledger = Ledger()
-    if not wanted:
-        return seen, ledger
-    for entry in entries:
-        record = entry.record
-        if isinstance(record, PathObserved) and record.step in wanted:
-            for name in wanted[record.step] & record.observations.keys():
-                observed, states = record.observations[name], ledger.states(name)
-                if _comparable(observed, states):
-                    seen[record.step, record.path, name] = observed, states
-        ledger.record(record)
-    return seen, ledger
-
-
-def _comparable(seen: Observation, states: States) -> bool:
-    """Whether there are bytes to compare: some were looked at, or some were expected of an empty file."""
-    if seen.kind is not NodeKind.FILE:
-        return False
-    if seen.size == 0:
-        return any(isinstance(state, Exactly) and state.version.size for state in states)
-    return seen.spans is not None

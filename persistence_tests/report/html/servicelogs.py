@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from persistence_tests.report.printable import printable
 from persistence_tests.report.redaction import without_secrets
@@ -36,9 +37,11 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamped:
-    at: float | None
-    text: str
+class _Log:
+    """`times` has one for each line, that of the line before it where it bears none; empty where no line does."""
+
+    lines: list[Line]
+    times: list[float]
 
 
 class ServiceLogs:
@@ -46,13 +49,13 @@ class ServiceLogs:
 
     def __init__(self, logs: Mapping[str, str], started: str) -> None:
         self._began = _time(started)
-        self._logs = {service: self._read(text) for service, text in logs.items()}
+        self._logs = {service: self._read(text) for service, text in sorted(logs.items())}
 
     def tails(self) -> list[Excerpt]:
         return [
-            _excerpt(service, lines, "the end of its log", LINES_OF_TAIL)
-            for service, lines in sorted(self._logs.items())
-            if lines
+            _excerpt(service, log.lines, "the end of its log", LINES_OF_TAIL)
+            for service, log in self._logs.items()
+            if log.lines
         ]
 
     def around(self, start: float, end: float) -> list[Excerpt]:
@@ -61,49 +64,42 @@ class ServiceLogs:
         A log without times has no window, and is left out.
         """
         out = []
-        for service, lines in sorted(self._logs.items()):
-            if not any(line.at is not None for line in lines):
-                continue
-            inside = list(_between(lines, start - SECONDS_AROUND, end + SECONDS_AROUND))
-            if inside:
-                out.append(_excerpt(service, inside, "around the event", LINES_OF_WINDOW))
+        for service, log in self._logs.items():
+            first = bisect_left(log.times, start - SECONDS_AROUND)
+            last = bisect_right(log.times, end + SECONDS_AROUND)
+            if first < last:
+                out.append(_excerpt(service, log.lines[first:last], "around the event", LINES_OF_WINDOW))
         return out
 
-    def _read(self, text: str) -> list[_Stamped]:
+    def _read(self, text: str) -> _Log:
         lines = without_secrets(text).split("\n")
-        if lines and not lines[-1]:
+        if not lines[-1]:
             lines.pop()
-        return [self._line(line) for line in lines]
+        out = _Log([], [])
+        latest: float | None = None
+        for line in lines:
+            found = STAMP.match(line)
+            at = self._since(found) if found else None
+            out.lines.append(Line("" if at is None else f"{at:+.3f}", line[found.end() :] if found else line))
+            if at is not None:
+                latest = at if latest is None else max(latest, at)
+            # Lines before the first time are as old as can be; two streams may be a little out of order.
+            out.times.append(float("-inf") if latest is None else latest)
+        return _Log(out.lines, out.times if latest is not None else [])
 
-    def _line(self, line: str) -> _Stamped:
-        found = STAMP.match(line)
-        if found is None or self._began is None:
-            return _Stamped(None, line)
-        at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
-        fraction = float(f"0.{found[2] or 0}")
-        seconds = (at - self._began + timedelta(seconds=fraction)).total_seconds()
-        return _Stamped(seconds, line[found.end() :])
+    def _since(self, stamp: re.Match[str]) -> float | None:
+        if self._began is None:
+            return None
+        try:
+            at = datetime.fromisoformat(stamp[1]).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return (at - self._began).total_seconds() + float(f"0.{stamp[2] or 0}")
 
 
-def _between(lines: Sequence[_Stamped], start: float, end: float) -> list[_Stamped]:
-    """A line without a time belongs to the one before it."""
-    out, inside = [], False
-    for line in lines:
-        if line.at is not None:
-            inside = start <= line.at <= end
-        if inside:
-            out.append(line)
-    return out
-
-
-def _excerpt(service: str, lines: Sequence[_Stamped], note: str, most: int) -> Excerpt:
-    shown = lines[-most:]
-    return Excerpt(
-        service,
-        note,
-        [Line("" if line.at is None else f"{line.at:+.3f}", _cut(line.text)) for line in shown],
-        len(lines) - len(shown),
-    )
+def _excerpt(service: str, lines: Sequence[Line], note: str, most: int) -> Excerpt:
+    shown = [Line(line.at, _cut(line.text)) for line in lines[-most:]]
+    return Excerpt(service, note, shown, len(lines) - len(shown))
 
 
 def _cut(text: str) -> str:
@@ -113,6 +109,7 @@ def _cut(text: str) -> str:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
