@@ -175,6 +175,27 @@ def check(history: Path, allow_skip: bool, as_json: bool) -> int:
     return result.exit_code
 
 
+@cli.command(short_help="Write the reports of a run again; needs no engine.")
+@click.argument("run", type=click.Path(path_type=Path), default=Path("reports/latest"))
+@click.option("--allow-skip", is_flag=True, help="A skipped step does not fail the run.")
+def report(run: Path, allow_skip: bool) -> int:
+    """Write report.html, summary.md, result.json and ctrf.json of a run again, from its history and logs.
+
+    RUN is the directory of a run; by default the newest in reports/. Exit code 0 where they were written.
+    """
+    from persistence_tests.model.history import read_history
+    from persistence_tests.report.build import build
+    from persistence_tests.report.files import write_reports
+
+    directory = run if run.is_dir() else run.parent
+    recorded = read_history(directory / "history.jsonl")
+    if not recorded.entries:
+        raise HistoryError("the history holds no entry", where=str(directory / "history.jsonl"))
+    write_reports(build(recorded.entries, allow_skip=allow_skip), recorded.entries, directory)
+    click.echo(directory / "report.html")
+    return KEPT
+
+
 @cli.command(short_help="Say what a finding code or an audit rule means.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> int:
@@ -348,7 +369,7 @@ def _run(
             judgements = recording.oracle.judgements()
             result = build(recording.entries, allow_skip=allow_skip, judgements=judgements)
             if recording.entries:
-                write_reports(result, recording.directory)
+                write_reports(result, recording.entries, recording.directory)
     if failure and not result.scenarios:
         raise failure
     print_result(console, result, str(recording.directory))

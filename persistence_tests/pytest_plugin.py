@@ -107,7 +107,7 @@ class PersistenceSession:
         self._run.__exit__(type(error) if error else None, error, None)
         self._run.engine.close()
         self.result = build(self._run.entries, judgements=self._run.oracle.judgements())
-        write_reports(self.result, self._run.directory)
+        write_reports(self.result, self._run.entries, self._run.directory)
         for each, handler in self._handlers.items():
             signal.signal(each, handler)
 

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import html
 import json
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
+from persistence_tests.model.records import Entry
+from persistence_tests.report.ctrf import ctrf
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.summary import summary
 
 
-def write_reports(result: RunResult, directory: Path) -> None:
-    """`result.json` and `summary.md` in `directory`; a reader never sees half of either."""
-    _write(directory / "result.json", json.dumps(result.as_dict(), indent=2, ensure_ascii=True) + "\n")
+def write_reports(result: RunResult, entries: Sequence[Entry], directory: Path) -> None:
+    """`result.json`, `summary.md`, `ctrf.json` and `report.html`, with the logs that are in `directory`.
+
+    A reader never sees half of any.
+    """
+    _write(directory / "result.json", _json(result.as_dict()))
     _write(directory / "summary.md", summary(result))
+    _write(directory / "ctrf.json", _json(ctrf(result)))
+    _write(directory / "report.html", _page(result, entries, _logs(directory / "logs")))
+
+
+def _page(result: RunResult, entries: Sequence[Entry], logs: dict[str, str]) -> str:
+    from persistence_tests.report.html import render
+
+    try:
+        return render(result, entries, logs)
+    except Exception:  # a page that cannot be drawn must not take the verdict with it
+        fault = html.escape(traceback.format_exc())
+        return (
+            f"<!doctype html><title>{result.verdict}</title><h1>{result.verdict}</h1><p>This page could not be made, "
+            f"which is a bug: please report it. summary.md and result.json hold the result.</p><pre>{fault}</pre>"
+        )
+
+
+def _logs(directory: Path) -> dict[str, str]:
+    """The texts by the name of their file; one that cannot be read is left out."""
+    texts = {}
+    for file in sorted(directory.glob("*")):
+        try:
+            texts[file.name] = file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+    return texts
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
 
 
 def _write(path: Path, text: str) -> None:

@@ -212,7 +212,7 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
         why = printable(result.stopped or "nobody knows why")
         show(console, Text(f"the run is not complete: {why}", STYLES[Verdict.INCONCLUSIVE]))
     if directory:
-        show(console, Text(f"report: {printable(directory)}/"))
+        show(console, Text(f"report: {printable(directory)}/report.html"))
 
 
 def print_kept(console: Console, scenarios: Sequence[ScenarioResult]) -> None:

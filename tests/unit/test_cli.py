@@ -17,7 +17,7 @@ from persistence_tests.cli import exit_code
 from persistence_tests.report.build import build
 from tests.unit.report_histories import faulted, kept, skipped, wiped, write_history
 
-COMMANDS = ("run", "validate", "check", "explain", "doctor", "clean")
+COMMANDS = ("run", "validate", "check", "report", "explain", "doctor", "clean")
 SCENARIO = """
 stack: { compose: compose.yaml }
 paths:
@@ -235,3 +235,19 @@ main(["explain"])
     (file,) = tmp_path.glob("persistence-fault-*.txt")
     assert str(file) in done.stderr
     assert "Traceback" in file.read_text()
+
+
+def test_report_writes_the_reports_again(persistence: Persistence, tmp_path: Path) -> None:
+    history = write_history(wiped().entries(), tmp_path / "history.jsonl")
+    done = persistence("report", str(tmp_path))
+    assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "report.html"))
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(first) == ["ctrf.json", "history.jsonl", "report.html", "result.json", "summary.md"]
+    assert persistence("report", str(history)).returncode == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+def test_report_of_no_run_says_so(persistence: Persistence, tmp_path: Path) -> None:
+    done = persistence("report", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "reports/latest" in done.stderr or "history.jsonl" in done.stderr

@@ -69,7 +69,10 @@ SUMMARY = _closed(
     duration=WHOLE,
 )
 ENVIRONMENT = _closed(
-    **dict.fromkeys(["reportName", "appName", "osPlatform", "osRelease", "osVersion"], TEXT),
+    reportName=TEXT,
+    appName=TEXT,
+    osRelease=TEXT,
+    osVersion=TEXT,
     healthy={"type": "boolean"},
 )
 SCHEMA = {

@@ -169,7 +169,8 @@ def test_two_scenarios_are_judged_apart() -> None:
 
 
 def test_reports_are_written_whole(tmp_path: Path) -> None:
-    result = build(wiped(["admin/\ud800.bin"]).entries())
-    write_reports(result, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "summary.md"]
+    entries = wiped(["admin/\ud800.bin"]).entries()
+    write_reports(build(entries), entries, tmp_path)
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == ["ctrf.json", "report.html", "result.json", "summary.md"]
     assert json.loads((tmp_path / "result.json").read_text())["run_id"] == "20270102-030405-abcd"
