@@ -20,12 +20,12 @@ demo: engine ## brings up the media stack, does to it what it must survive, and 
 	@$(BIN)/persistence run scenarios/media.persistence.yaml
 
 test: engine ## all tests: of the harness, without and with an engine, then the media stack through pytest
-	@$(BIN)/pytest tests/unit
-	@$(BIN)/pytest tests/engine
+	@$(BIN)/pytest tests/unit -n auto
+	@$(BIN)/pytest tests/engine -n 2 --dist loadfile
 	@$(BIN)/pytest -m persistence scenarios
 
 test-unit: $(VENV) ## the tests that need no engine
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit -n auto
 
 soak: engine ## long: each broken variant five times, and 200 sound steps on the media stack
 	@$(BIN)/pytest -m soak tests
