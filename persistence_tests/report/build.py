@@ -193,9 +193,13 @@ class _Scenario:
         )
 
     def _notes(self, steps: Sequence[StepResult]) -> Iterator[str]:
-        for path, shows in self._absence.items():
-            if not shows:
-                yield f"{path} answers 2xx for a name never written: it cannot show that a file is gone"
+        blind = {
+            probed.path: probed.detail
+            for probed in _all(self._entries, AbsenceProbed)
+            if not probed.shows_absence
+        }
+        for path, detail in blind.items():
+            yield f"{path} cannot show that a file is gone: asked for a name never written, it answered {detail}"
         judged = {step.step for step in steps}
         left = [planned.step for planned in self._began.steps if planned.step not in judged]
         if left:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from persistence_tests import __version__
-from persistence_tests.errors import PersistenceError
+from persistence_tests.errors import PersistenceError, UsageError
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.oracle import Oracle
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
@@ -49,7 +49,13 @@ class Run:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Run:
-        self.directory.mkdir(parents=True)
+        try:
+            self.directory.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"the reports cannot be written to {self.settings.report_dir}: {error.strerror}",
+                remedy="name another directory with --report-dir",
+            ) from error
         self._history = HistoryWriter(self.directory / "history.jsonl")
         self._history.listeners += [self.entries.append, self.oracle.follow]
         self._history.listeners.extend(self._listeners)
