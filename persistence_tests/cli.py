@@ -236,7 +236,7 @@ def doctor(engine: str | None) -> int:
 def clean(engine: str | None, yes: bool, cache: bool) -> int:
     """Remove what runs left behind: only what bears the label that only they set.
 
-    On a terminal it asks first.
+    It asks first; where nobody can be asked, it needs --yes.
     """
     from persistence_tests.stack.cleanup import leftovers, remove
     from persistence_tests.stack.engine import Engine
@@ -251,7 +251,9 @@ def clean(engine: str | None, yes: bool, cache: bool) -> int:
         return KEPT
     for line in found.lines():
         click.echo(printable(line))
-    if not yes and sys.stdin.isatty() and not click.confirm("remove them?"):
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("nobody is there to be asked", remedy="say `persistence clean --yes`")
+    if not yes and not click.confirm("remove them?"):
         return KEPT
     failures = remove(connected, found)
     for failure in failures:
