@@ -11,10 +11,10 @@ VENV := .venv/made-from-$(shell { pwd; cat pyproject.toml requirements.lock; } |
 $(VENV):
 	@bootstrap/venv.sh $@
 
-.PHONY: help demo test test-unit soak check lint types layers format engine venv lock clean
+.PHONY: help demo test test-unit test-browser soak check lint types layers format engine venv lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: engine ## brings up the media stack, does to it what it must survive, and prints the verdict
 	@$(BIN)/persistence run scenarios/media.persistence.yaml
@@ -26,6 +26,10 @@ test: engine ## all tests: of the harness, without and with an engine, then the 
 
 test-unit: $(VENV) ## the tests that need no engine
 	@$(BIN)/pytest tests/unit -n auto
+
+test-browser: $(VENV) ## the tests of report.html in headless Chromium, which is installed where it may be
+	@bootstrap/chromium.sh
+	@$(BIN)/pytest tests/browser
 
 soak: engine ## long: each broken variant five times, and 200 sound steps on the media stack
 	@$(BIN)/pytest -m soak tests
@@ -56,6 +60,6 @@ lock: $(VENV) ## renews requirements.lock from pyproject.toml
 		--no-config --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml >/dev/null
 
 clean: ## removes what runs left on the engine, then .venv and all caches
-	@if [ -x $(BIN)/persistence ]; then $(BIN)/persistence clean || echo "clean: leftovers on the engine remain (see above)"; fi
+	@if [ -x $(BIN)/persistence ]; then $(BIN)/persistence clean --yes || echo "clean: leftovers on the engine remain (see above)"; fi
 	@rm -rf .venv .cache build dist .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
