@@ -7,6 +7,7 @@ whose only mark of a secret is its shape.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 HIDDEN = "***"
 
@@ -48,6 +49,22 @@ _MARKS = re.compile(
     r"pass|secret|token|key|credential|authorization|cookie|bearer|://|akia|asia|gh[pousr]_|glpat-|sk-|xox|eyj",
     re.IGNORECASE,
 )
+
+
+_FLAG = re.compile(rf"--?[\w-]*(?:{_WORD})[\w-]*", re.IGNORECASE)
+
+
+def without_secrets_in(node: Any) -> Any:
+    """The same configuration without secrets in its texts, and without what follows an option that takes one."""
+    if isinstance(node, dict):
+        return {key: without_secrets_in(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        options = [False, *(isinstance(item, str) and bool(_FLAG.fullmatch(item)) for item in node)]
+        return [
+            HIDDEN if after and isinstance(item, str) else without_secrets_in(item)
+            for after, item in zip(options, node, strict=False)
+        ]
+    return without_secrets(node) if isinstance(node, str) else node
 
 
 def without_secrets(text: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +30,7 @@ from persistence_tests.model.records import (
     StackPrepared,
 )
 from persistence_tests.report.build import build
+from persistence_tests.report.files import write_reports
 from persistence_tests.report.html import page as pages
 from persistence_tests.report.html import render
 from persistence_tests.report.html.allowance import COMPARISONS_A_FINDING, OPERATIONS_DRAWN, Allowance
@@ -356,7 +359,8 @@ PLANTED = "hunter2-planted"
 )
 def test_planted_secrets_are_not_shown(line: str) -> None:
     play = wiped()
-    configuration = {"services": {"api": {"command": ["serve", line], "environment": {"NOTE": line}}}}
+    command = ["serve", line, "--admin-password", PLANTED, "8080"]
+    configuration = {"services": {"api": {"command": command, "environment": {"NOTE": line}}}}
     play.records[:] = [
         dataclasses.replace(r, original=configuration, isolated={"services": {}})
         if isinstance(r, StackPrepared)
@@ -378,6 +382,7 @@ def test_planted_secrets_are_not_shown(line: str) -> None:
     )
     assert PLANTED not in html
     assert "***" in html
+    assert "8080" in html
 
 
 @pytest.mark.parametrize(
@@ -473,3 +478,17 @@ def test_a_history_that_breaks_off_is_still_a_page() -> None:
         parsed.assert_well_formed()
         assert "This run is not complete" in parsed.text
     assert "not complete" in Parsed(render(build(()), (), {})).text
+
+
+def test_a_page_that_cannot_be_drawn_takes_no_verdict_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> str:
+        raise ValueError("<b>no page</b>")
+
+    monkeypatch.setattr("persistence_tests.report.html.render", fails)
+    entries = wiped().entries()
+    write_reports(build(entries), entries, tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["verdict"] == "lost"
+    text = (tmp_path / "report.html").read_text()
+    assert "lost" in text and "&lt;b&gt;no page&lt;/b&gt;" in text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets
+from persistence_tests.report.redaction import without_secrets, without_secrets_in
 
 LINES_SHOWN = 1500
 LOOKS = {"+": "added", "-": "removed", "@": "place"}
@@ -41,5 +41,5 @@ def _lines(config: Mapping[str, Any]) -> list[str]:
     yaml.allow_unicode = True
     yaml.width = 4096
     text = io.StringIO()
-    yaml.dump(dict(config), text)
+    yaml.dump(without_secrets_in(dict(config)), text)
     return without_secrets(text.getvalue()).splitlines()
