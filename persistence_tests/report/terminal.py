@@ -46,7 +46,7 @@ STYLES = {
     Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.SKIPPED: "cyan",
 }
-TITLE_WIDTH = 26
+TITLE_WIDTH = 34
 DIGEST = len("sha256:") + 12
 VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 CONTROL = "persistence-control-"
