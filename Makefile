@@ -32,7 +32,7 @@ test-browser: $(VENV) ## the tests of report.html in headless Chromium, which is
 	@$(BIN)/pytest tests/browser
 
 soak: engine ## long: each broken variant five times, and 200 sound steps on the media stack
-	@$(BIN)/pytest -m soak tests
+	@$(BIN)/pytest -m soak tests -n 2
 
 check: lint types layers ## lint, types and layers
 
