@@ -51,14 +51,6 @@ class ReadingPath(Protocol):
     def close(self) -> None: ...
 
 
-class ProbingPath(Protocol):
-    """A path through a server, which must be able to say that a name is not there."""
-
-    def probe_absence(self, name: str) -> tuple[bool, str]:
-        """Ask for a name never written: whether the answer showed its absence, and the answer in words."""
-        ...
-
-
 class Content(Protocol):
     """A payload, as a writer needs it."""
 

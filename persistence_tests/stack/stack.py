@@ -343,20 +343,6 @@ class Stack:
             listed = self.engine.client.api.volumes(filters={"label": self._own})
         self._recorded |= {entry["Name"] for entry in listed["Volumes"] or ()}
 
-    def health(self) -> dict[str, str]:
-        """For each container, by "service-number": its health, else "running", "exited 1", "paused"…"""
-        out = {}
-        for container in self.containers():
-            state = container.attrs["State"]
-            status = str(state["Status"])
-            health = (state.get("Health") or {}).get("Status")
-            if status == "exited":
-                status = f"exited {state['ExitCode']}"
-            out[f"{service_of(container)}-{number_of(container)}"] = (
-                health if status == "running" and health not in (None, "none") else status
-            )
-        return out
-
     def unready(self) -> list[str]:
         """Why the stack is not ready; see `readiness.obstacles`."""
         return readiness.obstacles(self.config["services"], self.containers())
