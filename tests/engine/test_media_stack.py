@@ -1,5 +1,6 @@
 """The media stack on a real engine: API and proxy, init script and backups, as an operator meets them."""
 
+import gzip
 import hashlib
 import os
 import pty
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -490,6 +492,22 @@ def test_a_merging_restore_keeps_the_rest(
     assert stack.execute("cat later/later.txt blog/later.txt") == "later\nlater\n"
 
 
+def flipped_bit(archive: bytes) -> bytes:
+    """The archive with one bit changed, behind its middle, where that matters.
+
+    Some bits do not: in a run of zeros, a reference to other zeros says the same.
+    """
+    whole = gzip.decompress(archive)
+    for place in range(len(archive) // 2, len(archive)):
+        flipped = archive[:place] + bytes([archive[place] ^ 1]) + archive[place + 1 :]
+        try:
+            if gzip.decompress(flipped) != whole:
+                return flipped
+        except (OSError, EOFError, zlib.error):
+            return flipped
+    raise AssertionError("no bit of the archive matters")
+
+
 def test_a_damaged_archive_is_refused_and_nothing_is_touched(stack: MediaStack, archive: Path) -> None:
     damage(stack)
     before = stack.snapshot()
@@ -498,8 +516,7 @@ def test_a_damaged_archive_is_refused_and_nothing_is_touched(stack: MediaStack, 
     cut = archive.with_name("cut.tar.gz")
     cut.write_bytes(content[: len(content) // 2])
     flipped = archive.with_name("flipped.tar.gz")
-    middle = len(content) // 2
-    flipped.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    flipped.write_bytes(flipped_bit(content))
     replaced = archive.with_name("replaced.tar.gz")
     with tarfile.open(replaced, "w:gz") as other:
         other.addfile(tarfile.TarInfo("admin/x.txt"))
