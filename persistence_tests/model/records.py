@@ -125,7 +125,10 @@ class ScenarioBegan:
 
 @dataclass(frozen=True, slots=True)
 class StackPrepared:
-    """`original` and `isolated` are the resolved Compose configurations, secrets redacted."""
+    """`original` and `isolated` are the resolved Compose configurations, secrets redacted.
+
+    Recorded again after the build where the images changed it: they declare volumes of their own.
+    """
 
     project: str
     isolation: str

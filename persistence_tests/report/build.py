@@ -118,7 +118,7 @@ class _Scenario:
         if began is None:
             raise ValueError("a scenario was judged that never began")
         self._began = began
-        self._prepared = _first(entries, StackPrepared)
+        self._prepared = _last(entries, StackPrepared)
         self._planned = {planned.step: planned for planned in began.steps}
         self._absence = {r.path: r.shows_absence for r in _all(entries, AbsenceProbed)}
 
@@ -231,3 +231,7 @@ def _all(entries: Iterable[Entry], kind: type[R]) -> Iterator[R]:
 
 def _first(entries: Iterable[Entry], kind: type[R]) -> R | None:
     return next(_all(entries, kind), None)
+
+
+def _last(entries: Iterable[Entry], kind: type[R]) -> R | None:
+    return _first(reversed(list(entries)), kind)

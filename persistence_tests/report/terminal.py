@@ -63,6 +63,7 @@ class Terminal:
         self._answered = 0
         self._title_width = TITLE_WIDTH
         self._volumes: dict[str, str] = {}
+        self._changes: tuple[str, ...] | None = None
 
     def __enter__(self) -> Terminal:
         self._live.__enter__()
@@ -80,6 +81,7 @@ class Terminal:
             case ScenarioBegan() as scenario:
                 self._heading(scenario.source, (planned.title for planned in scenario.steps))
                 self._phase("preparing the stack", anew=True)
+                self._changes = None
             case StackPrepared() as prepared:
                 self._prepared(prepared)
             case StackReady() as ready:
@@ -127,9 +129,14 @@ class Terminal:
 
     def _prepared(self, prepared: StackPrepared) -> None:
         self._volumes = volume_drivers(prepared.original)
-        self._lines([f"  isolated as {printable(prepared.project)} ({printable(prepared.isolation)})"])
+        told, self._changes = self._changes, prepared.changes
+        if told is None:
+            self._lines([f"  isolated as {printable(prepared.project)} ({printable(prepared.isolation)})"])
         for change in prepared.changes:
-            self._folded(printable(change), "    ", "dim")
+            if change not in (told or ()):
+                self._folded(printable(change), "    ", "dim")
+        if told is not None:
+            return
         if not self._console.is_terminal:
             self._lines([f"  {BUILDING}"])
         self._phase(BUILDING, anew=True)

@@ -57,8 +57,8 @@ class ScenarioRun:
         self._epoch: Epoch | None = None
         self._epochs = 0
         self._failed = False
-        self._never_ready = False
-        self._begun = False
+        self._gave_up = False
+        self._began: ScenarioBegan | None = None
 
     def __enter__(self) -> ScenarioRun:
         return self
@@ -94,11 +94,14 @@ class ScenarioRun:
     def open(self) -> StepJudgement:
         """Bring the stack up, write, and verify: the step `up`."""
         stack = self.prepare()
-        self._record(self._began())
-        self._begun = True
-        self._record(stack.prepared)
+        self._began = self._beginning()
+        self._record(self._began)
+        prepared = stack.prepared
+        self._record(prepared)
         with self._step(UP):
             stack.build()
+            if stack.prepared is not prepared:
+                self._record(stack.prepared)
             epoch = self._bring_up()
             up = self.scenario.up
             self._record(StepBegan(UP, up.event, up.title, PromiseClass.PROCESS_CRASH, DataFate.KEPT))
@@ -139,7 +142,7 @@ class ScenarioRun:
             for path in self._paths.values():
                 path.close()
             with ExitStack() as ends:
-                if self._begun:
+                if self._began is not None:
                     ends.callback(self._record, ScenarioEnded(self.scenario.name))
                 if not self.kept_running:
                     ends.callback(stack.close)
@@ -176,16 +179,16 @@ class ScenarioRun:
 
     def _bring_up(self) -> Epoch | None:
         """A fresh life of the stack; None where it does not become ready. It is not tried for ever."""
-        if self._stack is None:
+        if self._stack is None or self._began is None:
             raise StackError("the stack was not prepared")
-        if self._never_ready:
+        if self._gave_up:
             return None
         self._epochs += 1
         if self._epochs > 1:
             self._stack.reset()
-        epoch = Epoch(self._run, self.scenario, self._began(), self._stack, self._paths, self._epochs)
+        epoch = Epoch(self._run, self.scenario, self._began, self._stack, self._paths, self._epochs)
         self._epoch = epoch if epoch.bring_up() else None
-        self._never_ready = self._epoch is None
+        self._gave_up = self._epoch is None
         return self._epoch
 
     def _judged(self, step: str, *, resets: bool) -> StepJudgement:
@@ -196,7 +199,7 @@ class ScenarioRun:
             self._epoch = None
         return judgement
 
-    def _began(self) -> ScenarioBegan:
+    def _beginning(self) -> ScenarioBegan:
         scenario = self.scenario
         return ScenarioBegan(
             name=scenario.name,

@@ -6,7 +6,6 @@ which a store did not behave as the engine is known to behave proves nothing.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,6 @@ from persistence_tests.stack.identity import CONTROL_SERVICE, Identity
 from persistence_tests.stack.state import Store
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
-
     from persistence_tests.stack.stack import Stack
 
 NAMED_VOLUME = "persistence-control-named"
@@ -96,28 +93,28 @@ class ControlService:
 
     def _run(self, command: list[str]) -> str:
         from docker.errors import APIError
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-        deadline = time.monotonic() + WAIT
-        while True:
-            # A policy may be about to restart it: the container can go away between look-up and command.
+        def attempt() -> str:
+            running = [c for c in self._stack.containers(self.service) if c.status == "running"]
+            if not running:
+                raise StackError(f"the control service {self.service} does not run")
             try:
-                exit_code, output = self._container(deadline).exec_run(command, user="0:0", stream=False)
-                said = output.decode(errors="replace") if isinstance(output, bytes) else ""
+                exit_code, output = running[0].exec_run(command, user="0:0", stream=False)
             except APIError as error:
-                exit_code, said = -1, str(error)
-            if exit_code == 0:
-                return said
-            if time.monotonic() > deadline:
+                raise StackError(f"the control service took no command: {error}") from error
+            said = output.decode(errors="replace") if isinstance(output, bytes) else ""
+            if exit_code != 0:
                 raise StackError(
                     f"the control service's command failed with exit code {exit_code}: {said.strip()[:300]}"
                 )
-            time.sleep(POLL)
+            return said
 
-    def _container(self, deadline: float) -> Container:
-        while True:
-            running = [c for c in self._stack.containers(self.service) if c.status == "running"]
-            if running:
-                return running[0]
-            if time.monotonic() > deadline:
-                raise StackError(f"the control service {self.service} does not run")
-            time.sleep(POLL)
+        # A policy may be about to restart it: the container can go away between look-up and command.
+        patience = Retrying(
+            stop=stop_after_delay(WAIT),
+            wait=wait_fixed(POLL),
+            retry=retry_if_exception_type(StackError),
+            reraise=True,
+        )
+        return patience(attempt)

@@ -7,7 +7,7 @@ is needed, and the stack may be down.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Source = str | Path  # a volume's name on the engine, or an absolute path on the host
 
-TARGET = "/persistence"
 CHUNK = 1 << 20
 
 
@@ -67,34 +66,6 @@ def run_to_end(container: Container, timeout: float = 120.0) -> tuple[int, bytes
         container.start()
         status = container.wait(timeout=timeout)
         return int(status["StatusCode"]), container.logs(stdout=True, stderr=True)
-
-
-@contextmanager
-def archive(
-    engine: Engine, source: Source, under: str = "", *, labels: Mapping[str, str]
-) -> Iterator[Iterator[bytes]]:
-    """The tar stream of a volume, or of a path on the host, or of what lies `under` it.
-
-    The names in it begin with the last component of "/persistence/`under`". Raises StackError where `under` is not
-    there.
-    """
-    path = f"{TARGET}/{under}".rstrip("/")
-    with helper(engine, {TARGET: source}, labels=labels) as container, archive_of(container, path) as stream:
-        yield stream
-
-
-@contextmanager
-def archive_of(container: Container, path: str) -> Iterator[Iterator[bytes]]:
-    """The tar stream of a path in any container, running or not; it cannot see a tmpfs."""
-    from docker.errors import NotFound
-
-    with ExitStack() as held:
-        with engine_answers(f"reading {path}"):
-            try:
-                stream = held.enter_context(archive_stream(container, path))
-            except NotFound as error:
-                raise StackError(f"there is no {path} in the container {container.name}") from error
-        yield stream
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, 
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.feed import EventFeed
-from persistence_tests.stack.helper import Source, archive, helper, run_to_end
+from persistence_tests.stack.helper import Source, helper, run_to_end
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity, project_name
 from persistence_tests.stack.inspection import (
     ONEOFF,
@@ -414,10 +414,6 @@ class Stack:
     def helper(self, mounts: Mapping[str, Source], **options: Any) -> AbstractContextManager[Container]:
         """A created, not started helper container with the stack's labels; see `helper.helper`."""
         return helper(self.engine, mounts, labels=self._helper_labels(), **options)
-
-    def archive(self, source: Source, under: str = "") -> AbstractContextManager[Iterator[bytes]]:
-        """The tar stream of a volume (its name on the engine) or a directory of the workspace; see `helper.archive`."""
-        return archive(self.engine, source, under, labels=self._helper_labels())
 
     @property
     def _own(self) -> list[str]:

@@ -117,17 +117,22 @@ def _removed(what: str, action: Callable[[], Any], patience: float = BUSY) -> li
     """Try until it is gone or was already; what is still busy (a mount, a removal under way) is tried again."""
     import requests
     from docker.errors import APIError, DockerException, NotFound
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            action()
-            return []
-        except NotFound:
-            return []
-        except APIError as error:
-            if error.status_code not in BUSY_STATUS or time.monotonic() > deadline:
-                return [f"{what}: {error.explanation or error}"]
-        except (DockerException, requests.RequestException) as error:
-            return [f"{what}: {error}"]
-        time.sleep(POLL)
+    def is_busy(error: BaseException) -> bool:
+        return isinstance(error, APIError) and error.status_code in BUSY_STATUS
+
+    try:
+        Retrying(
+            stop=stop_after_delay(patience),
+            wait=wait_fixed(POLL),
+            retry=retry_if_exception(is_busy),
+            reraise=True,
+        )(action)
+    except NotFound:
+        pass
+    except APIError as error:
+        return [f"{what}: {error.explanation or error}"]
+    except (DockerException, requests.RequestException) as error:
+        return [f"{what}: {error}"]
+    return []

@@ -14,6 +14,7 @@ from docker.models.containers import Container
 
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.helper import archive_stream
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL
 from persistence_tests.stack.stack import Stack
 from tests.engine.conftest import MakeStack
@@ -170,18 +171,19 @@ def test_ports_are_free_ones_on_the_loopback(untouched: tuple[Stack, str]) -> No
         stack.address("app", 81)
 
 
-def test_an_archive_reads_a_volume_that_exists_and_makes_none(untouched: tuple[Stack, str]) -> None:
+def test_a_helper_reads_a_volume_that_exists_and_makes_none(untouched: tuple[Stack, str]) -> None:
     stack, _ = untouched
     stack.up()
     write(stack, "mkdir -p /data/a && echo x >/data/a/b")
     stack.down()
-    with stack.archive(stack.volume("data"), "a") as stream:
+    with (
+        stack.helper({"/persistence": stack.volume("data")}) as container,
+        archive_stream(container, "/persistence/a") as stream,
+    ):
         assert names(stream) == {"a/b"}
-    with pytest.raises(StackError, match="not on the engine"), stack.archive(f"nobodys-{TOKEN}"):
+    with pytest.raises(StackError, match="not on the engine"), stack.helper({"/it": f"nobodys-{TOKEN}"}):
         pass
     assert not stack.engine.client.volumes.list(filters={"name": f"nobodys-{TOKEN}"})
-    with pytest.raises(StackError, match="there is no"), stack.archive(stack.volume("data"), "nowhere"):
-        pass
 
 
 def test_closing_leaves_nothing_of_the_run_and_everything_of_the_users(

@@ -13,7 +13,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from persistence_tests.model.observation import ABSENT
-from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.model.records import Claim, StackPrepared, StepPlanned
 from persistence_tests.report.build import build
 from persistence_tests.report.failure import step_block
 from persistence_tests.report.result import RunResult
@@ -57,6 +57,18 @@ def shown(play: RunPlay, width: int | None) -> str:
             terminal.judged(step)
     print_result(console, result, "reports/20270102-030405-abcd")
     return out.getvalue()
+
+
+def test_what_the_build_changes_is_told_once_and_stays() -> None:
+    play = kept()
+    place, prepared = next((i, r) for i, r in enumerate(play.records) if isinstance(r, StackPrepared))
+    labelled = "api: the anonymous volume that its image declares at /data is labelled"
+    again = dataclasses.replace(prepared, changes=(*prepared.changes, labelled))
+    play.records.insert(place + 1, again)
+    text = shown(play, None)
+    assert [text.count(change) for change in again.changes] == [1, 1]
+    assert text.count("isolated as") == text.count("building images") == 1
+    assert build(play.entries()).scenarios[0].changes == list(again.changes)
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -216,7 +216,8 @@ class _Scenario:
 
     def view(self, several: bool) -> ScenarioView:
         result = self._result
-        prepared = next((e.record for e in self._entries if isinstance(e.record, StackPrepared)), None)
+        told = [e.record for e in self._entries if isinstance(e.record, StackPrepared)]
+        prepared = told[-1] if told else None
         lines, left_out = difference(prepared.original, prepared.isolated) if prepared else ([], 0)
         prefix = f"{result.name}-" if several else ""
         ids = {step.step: self._allowance.id(f"step-{prefix}{step.step}") for step in result.steps}

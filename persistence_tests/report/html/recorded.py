@@ -210,7 +210,7 @@ def _recorded(entries: list[Entry]) -> Recorded:
         at = entry.at
         match entry.record:
             case StackPrepared():
-                step.preparing = at
+                step.preparing = at if step.preparing is None else step.preparing
             case StackReady() as ready:
                 step.brought_up = at, ready
             case StepBegan():
