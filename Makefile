@@ -11,7 +11,7 @@ VENV := .venv/made-from-$(shell { pwd; cat pyproject.toml requirements.lock; } |
 $(VENV):
 	@bootstrap/venv.sh $@
 
-.PHONY: help demo test test-unit test-browser soak check lint types layers format engine venv lock clean
+.PHONY: help demo test test-unit test-browser soak check lint types layers format docs engine venv lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ layers: $(VENV) ## import-linter: who may import whom
 format: $(VENV) ## formats the code and mends what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
+
+docs: $(VENV) ## writes the pages and schemas of docs/ that the code says
+	@$(BIN)/python -m docs.reference
 
 engine: $(VENV) ## a Docker engine that answers, and debian:bookworm-slim on it
 	@$(BIN)/python -m bootstrap.engine

@@ -167,7 +167,7 @@ def scenario_model(vocabulary: Vocabulary) -> type[BaseModel]:
     `paths` and `events` have one field for each entry of the tables; see `path_field` and `event_field`.
     """
     paths: dict[str, Any] = {
-        f"path_{place}": (kind.config | None, Field(default=None, alias=name))
+        f"path_{place}": (kind.config | None, Field(default=None, alias=name, description=kind.summary))
         for place, (name, kind) in enumerate(vocabulary.paths.items())
     }
     events: dict[str, Any] = {

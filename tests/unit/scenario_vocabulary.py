@@ -51,6 +51,7 @@ class HttpConfig(BaseModel):
 @dataclass(frozen=True)
 class Kind:
     config: type[BaseModel]
+    summary: str = "a way to the files"
 
 
 class Plain(Event):

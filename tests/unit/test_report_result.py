@@ -28,7 +28,6 @@ from tests.unit.report_histories import (
     write_history,
 )
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "result.schema.json"
 ENDS: dict[str, Callable[[], RunPlay]] = {
     "kept": kept,
     "lost": wiped,
@@ -39,12 +38,6 @@ ENDS: dict[str, Callable[[], RunPlay]] = {
 
 def as_json(result: RunResult) -> dict[str, Any]:
     return json.loads(json.dumps(result.as_dict()))  # type: ignore[no-any-return]
-
-
-def test_the_published_schema_is_the_current_one() -> None:
-    assert json.loads(SCHEMA.read_text()) == json_schema(), (
-        "python -m persistence_tests.report > docs/result.schema.json"
-    )
 
 
 @pytest.mark.parametrize("end", ENDS)
