@@ -11,7 +11,7 @@ PersistenceError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -29,6 +29,13 @@ class PersistenceError(Exception):
         self.what = what
         self.where = where
         self.remedy = remedy
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Apply `change` to every text of it: what a command said may hold a secret."""
+        for field, value in vars(self).items():
+            if isinstance(value, str):
+                setattr(self, field, change(value))
+        self.args = tuple(change(value) if isinstance(value, str) else value for value in self.args)
 
     def __str__(self) -> str:
         lines = [f"error: {self.what}"]

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from persistence_tests.model.finding import Verdict
+from persistence_tests.model.redaction import without_secrets
 from persistence_tests.report.failure import because, step_block
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
 
 SPEC_VERSION = "1.0.0"

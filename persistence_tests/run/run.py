@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from persistence_tests import __version__
 from persistence_tests.errors import PersistenceError, UsageError
+from persistence_tests.model.free_text import reworded
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.oracle import Oracle
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
+from persistence_tests.model.secrets import Secrets
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.settings import Settings
 
@@ -43,6 +45,7 @@ class Run:
         self.entries: list[Entry] = []
         self.oracle = Oracle()
         self.identities = itertools.count(1)
+        self.secrets = Secrets()
         self._names: set[str] = set()
         self._started = started
         self._listeners = listeners
@@ -102,7 +105,8 @@ class Run:
         return ScenarioRun(self, dataclasses.replace(scenario, name=name), steps)
 
     def record(self, scenario: str | None, record: Record) -> None:
-        self._history.append(scenario, record)
+        """Put a record into the history, without the secrets that are known by now."""
+        self._history.append(scenario, reworded(record, self.secrets.redact_in))
 
     def sync(self) -> None:
         """Put the history on the disk, before and after every event."""

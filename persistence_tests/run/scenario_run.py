@@ -81,7 +81,11 @@ class ScenarioRun:
         stack cannot be isolated.
         """
         scenario = self.scenario
-        stack = Stack.prepare(scenario.stack, self._run.engine, self._run.identity, scenario.name)
+        secrets = self._run.secrets
+        with secrets.kept_from_errors():
+            stack = Stack.prepare(
+                scenario.stack, self._run.engine, self._run.identity, scenario.name, secrets
+            )
         self._stack = stack
         problems = check_against(scenario, stack.prepared.original)
         if problems:
@@ -135,7 +139,10 @@ class ScenarioRun:
 
         An interrupt waits until it is done. Raises StackError with all that would not go.
         """
-        with uninterrupted("what the run made is being removed"):
+        with (
+            uninterrupted("what the run made is being removed"),
+            self._run.secrets.kept_from_errors(),
+        ):
             stack, self._stack, self._epoch = self._stack, None, None
             if stack is None:
                 return
@@ -172,7 +179,7 @@ class ScenarioRun:
             what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"
             log = self._run.directory / "logs" / f"{self.scenario.name}-{step}-fault.txt"
             log.parent.mkdir(exist_ok=True)
-            log.write_text(traceback.format_exc())
+            log.write_text(self._run.secrets.redact(traceback.format_exc()))
             self._record(StepFaulted(step, what))
         raise_if_interrupted()
         self._record(StepEnded(step, time.monotonic() - began))

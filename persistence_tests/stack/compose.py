@@ -161,6 +161,11 @@ class Compose:
             raise StackError("Compose printed a configuration that is none")
         return config
 
+    def interpolation(self) -> str:
+        """The variables that the Compose files are resolved with, a line `KEY=value` each."""
+        arguments = ("config", "--environment")
+        return self._run([*self.command, *arguments], arguments, TIMEOUT, True, None, None).stdout
+
     def services(self) -> tuple[str, ...]:
         """Services that the profiles make active."""
         arguments = ("config", "--services")

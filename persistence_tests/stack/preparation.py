@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from persistence_tests.stack import control, isolation, workspace
+from persistence_tests.model.secrets import Secrets
+from persistence_tests.stack import control, isolation, secret_sources, workspace
 from persistence_tests.stack.compose import Compose
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.identity import Identity
@@ -18,9 +19,12 @@ SHADOW_PROJECT = "persistence-shadow"
 
 
 def resolve(
-    spec: StackSpec, engine: Engine, project: str
+    spec: StackSpec, engine: Engine, project: str, secrets: Secrets
 ) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """The user's configuration under two project names, of all profiles, and the services that run."""
+    """The user's configuration under two project names, of all profiles, and the services that run.
+
+    `secrets` learns what of them, and of the environment, must not be told.
+    """
 
     def compose(name: str) -> Compose:
         return Compose(
@@ -33,10 +37,14 @@ def resolve(
             env=spec.env,
         )
 
-    with ThreadPoolExecutor(3) as pool:
+    secret_sources.learn_variables(secrets, spec.env)
+    with ThreadPoolExecutor(4) as pool:
+        printed = pool.submit(compose(project).interpolation)
         original = pool.submit(compose(project).config, all_profiles=True)
         shadow = pool.submit(compose(SHADOW_PROJECT).config, all_profiles=True)
         active = pool.submit(compose(project).services)
+        environment = secret_sources.learn_environment(secrets, printed.result())
+        secret_sources.learn_configuration(secrets, original.result(), environment)
         return original.result(), shadow.result(), active.result()
 
 

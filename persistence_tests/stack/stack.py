@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.model.records import StackPrepared
+from persistence_tests.model.secrets import Secrets
 from persistence_tests.stack import (
     buildcache,
     control,
@@ -66,6 +67,7 @@ class Stack:
         compose: Compose,
         plan: isolation.Isolation,
         original: dict[str, Any],
+        secrets: Secrets,
     ) -> None:
         self.spec = spec
         self.engine = engine
@@ -74,6 +76,7 @@ class Stack:
         self.project = identity.project
         self.workspace = Path(identity.project_directory)
         self.control = ControlService(self)
+        self.secrets = secrets
         self.config: dict[str, Any] = {}
         self.prepared: StackPrepared
         self._plan = plan
@@ -86,8 +89,10 @@ class Stack:
         self._feed: EventFeed | None = None
 
     @classmethod
-    def prepare(cls, spec: StackSpec, engine: Engine, run: str, scenario: str) -> Stack:
-        """Resolve, isolate, copy and check; no container is made.
+    def prepare(
+        cls, spec: StackSpec, engine: Engine, run: str, scenario: str, secrets: Secrets | None = None
+    ) -> Stack:
+        """Resolve, isolate, copy and check; no container is made. `secrets` learns those of the stack.
 
         Raises StackRefused with everything that cannot be isolated, StackError where Compose cannot read the files.
         """
@@ -95,15 +100,16 @@ class Stack:
             raise StackRefused(
                 f"the isolation {spec.isolation!r} is not known", remedy="use `isolation: override`"
             )
+        secrets = Secrets() if secrets is None else secrets
         project = project_name(run, scenario)
         directory = spec.project_directory
-        original, shadow, active = preparation.resolve(spec, engine, project)
+        original, shadow, active = preparation.resolve(spec, engine, project, secrets)
         references = outside_references(spec.compose, directory)
         below = directory.relative_to(common_ancestor(directory, references))
         root = workspace.create(run)
         identity = Identity(run, project, str(root), str(root / "stack" / below))
         try:
-            return cls._isolated(spec, engine, identity, original, shadow, active, references)
+            return cls._isolated(spec, engine, identity, original, shadow, active, references, secrets)
         except BaseException:
             workspace.remove(root, None, {})
             raise
@@ -118,6 +124,7 @@ class Stack:
         shadow: dict[str, Any],
         active: Sequence[str],
         references: Sequence[Path],
+        secrets: Secrets,
     ) -> Stack:
         directory = spec.project_directory
         plan = isolation.isolate(
@@ -147,7 +154,7 @@ class Stack:
             env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
             env=spec.env,
         )
-        stack = cls(spec, engine, identity, compose, plan, original)
+        stack = cls(spec, engine, identity, compose, plan, original, secrets)
         stack._changes += changes
         try:
             stack._settle()
@@ -348,8 +355,9 @@ class Stack:
         return readiness.obstacles(self.config["services"], self.containers())
 
     def logs(self, since: float | None = None) -> dict[str, str]:
-        """The services' logs, the control's left out; `since` in Unix seconds."""
-        return logs([c for c in self.containers() if service_of(c) != CONTROL_SERVICE], since)
+        """The services' logs, without secrets, the control's left out; `since` in Unix seconds."""
+        found = logs([c for c in self.containers() if service_of(c) != CONTROL_SERVICE], since)
+        return {service: self.secrets.redact(text) for service, text in found.items()}
 
     @contextmanager
     def watch(self) -> Iterator[EventWatch]:

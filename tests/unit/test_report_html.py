@@ -29,6 +29,7 @@ from persistence_tests.model.records import (
     RunBegan,
     StackPrepared,
 )
+from persistence_tests.model.redaction import without_secrets
 from persistence_tests.report.build import build
 from persistence_tests.report.files import write_reports
 from persistence_tests.report.html import page as pages
@@ -36,7 +37,6 @@ from persistence_tests.report.html import render
 from persistence_tests.report.html.allowance import COMPARISONS_A_FINDING, OPERATIONS_DRAWN, Allowance
 from persistence_tests.report.html.hexdump import Comparison
 from persistence_tests.report.html.page import make_page
-from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import RunResult
 from tests.unit.oracle_histories import JUNK, ZEROS, Content
 from tests.unit.report_histories import PATHS, RunPlay, faulted, kept, run_play, skipped, wiped

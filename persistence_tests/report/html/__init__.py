@@ -14,9 +14,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.records import Entry
+from persistence_tests.model.redaction import without_secrets
 from persistence_tests.report.html.page import make_page
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.wording import MARKS
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from persistence_tests.model.redaction import without_secrets, without_secrets_in
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets, without_secrets_in
 
 LINES_SHOWN = 1500
 LOOKS = {"+": "added", "-": "removed", "@": "place"}

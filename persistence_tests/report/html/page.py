@@ -18,6 +18,7 @@ from persistence_tests.model.records import (
     StackPrepared,
     StackReady,
 )
+from persistence_tests.model.redaction import without_secrets
 from persistence_tests.report.html.allowance import Allowance
 from persistence_tests.report.html.compared import Bytes
 from persistence_tests.report.html.configuration import DiffLine, difference
@@ -26,7 +27,6 @@ from persistence_tests.report.html.recorded import Look, Recorded, Span, Write, 
 from persistence_tests.report.html.servicelogs import Excerpt, ServiceLogs
 from persistence_tests.report.html.timeline import CONTROL, Timeline, timeline
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets
 from persistence_tests.report.result import FindingResult, PathResult, RunResult, ScenarioResult, StepResult
 from persistence_tests.report.wording import command
 

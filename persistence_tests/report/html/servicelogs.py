@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from persistence_tests.model.redaction import without_secrets
 from persistence_tests.report.printable import printable
-from persistence_tests.report.redaction import without_secrets
 
 SECONDS_AROUND = 2.0
 LINES_OF_WINDOW = 60

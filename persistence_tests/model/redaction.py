@@ -1,7 +1,6 @@
-"""Takes secrets out of free text: what services log, and what the engine and the stack's commands answer.
+"""Takes secrets out of free text by their shape: what services log, what the engine and the stack's commands answer.
 
-Configurations are recorded without them (their keys say which values are secret); this is the net below, for text
-whose only mark of a secret is its shape.
+Values that are known to be secret are hidden wherever they stand (`secrets`); this is the net below.
 """
 
 from __future__ import annotations
@@ -51,6 +50,14 @@ _MARKS = re.compile(
 )
 
 
+# Options of well-known clients whose names do not say what they take: too short to hide by in any text.
+_OPTIONS = re.compile(
+    r"\b(?:mysql|mariadb)[\w-]*\b[^\n;|]{0,300}?\s-p(?P<mysql>[^\s;|\"']+)"
+    r"|\bredis-cli\b[^\n;|]{0,300}?\s-a\s*(?P<redis>[^\s;|\"']+)"
+    r"|\bcurl\b[^\n;|]{0,300}?\s(?:-u|--user)[\s=]*[\"']?[^\s:]+:(?P<curl>[^\s\"']+)"
+)
+_VARIABLE = re.compile(r"\$\(?\{?\w+.*")
+
 _FLAG = re.compile(rf"--?[\w-]*(?:{_WORD})[\w-]*", re.IGNORECASE)
 
 
@@ -76,3 +83,25 @@ def without_secrets(text: str) -> str:
     for pattern in _KEPT:
         text = pattern.sub(rf"\g<start>{HIDDEN}", text)
     return _WHOLE.sub(HIDDEN, text)
+
+
+def secrets_shown(text: str) -> set[str]:
+    """What `without_secrets` would hide in a text, and what is given to well-known clients as an option."""
+    found = [
+        match[0][match.end("start") - match.start() :] for rule in _KEPT for match in rule.finditer(text)
+    ]
+    found += _WHOLE.findall(text)
+    found += [value for match in _OPTIONS.finditer(text) for value in match.groups() if value]
+    found = [value[1:-1] if value[:1] in {'"', "'"} and value[-1:] == value[:1] else value for value in found]
+    return {value for value in found if value and not _VARIABLE.fullmatch(value)}
+
+
+def secrets_shown_in(node: Any) -> set[str]:
+    """The same for the texts of a configuration; a list of texts is a command with its arguments."""
+    if isinstance(node, dict):
+        return set().union(*map(secrets_shown_in, node.values()))
+    if isinstance(node, list):
+        texts = [item for item in node if isinstance(item, str)]
+        others = (secrets_shown_in(item) for item in node if not isinstance(item, str))
+        return secrets_shown(" ".join(texts)).union(*map(secrets_shown, texts), *others)
+    return secrets_shown(node) if isinstance(node, str) else set()
