@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from persistence_tests.events.gate import After, Gate, While
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.model.records import DataFate, Evidence
 from persistence_tests.stack.state import Delta, EngineEvent, EngineState, Store
@@ -29,11 +30,32 @@ class Controls:
 
 
 class Options(BaseModel):
-    """Options that every event takes. `while: writing` keeps the writers going until the event is over."""
+    """Options that every event takes."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     title: str | None = Field(None, min_length=1, description="What reports call the step.")
+    while_: While | None = Field(
+        None,
+        alias="while",
+        description="`writing` keeps the writers going until the event is over: it meets unfinished writes.",
+    )
+    after: After | None = Field(
+        None, description="With `while`: what must have been observed before the event begins."
+    )
+
+    @model_validator(mode="after")
+    def _gate_of_while(self) -> Options:
+        if self.after is not None:
+            belongs = Gate.of("writing", self.after).belongs_to
+            if self.while_ != belongs:
+                raise ValueError(f"`after` is for an event that others go on under; add `while: {belongs}`")
+        return self
+
+    @property
+    def gate(self) -> Gate | None:
+        """What the event waits for; None where nobody goes on meanwhile."""
+        return Gate.of(self.while_, self.after) if self.while_ else None
 
 
 class During(Protocol):
@@ -70,17 +92,25 @@ class Event(ABC):
         self.options = options
 
     @property
-    def title(self) -> str:
-        """The scenario's title, else the event with its options: "kill api (SIGKILL) while writing"."""
-        return self.options.title or self.describe()
-
-    def describe(self) -> str:
-        return self.name
+    def gate(self) -> Gate | None:
+        """What the writers who go on while it is applied must have come to before it begins."""
+        gate: Gate | None = self.options.gate
+        return gate
 
     @property
-    def during(self) -> Literal["writing"] | None:
-        """Whether the writers go on while the event is applied."""
-        return None
+    def title(self) -> str:
+        """The scenario's title, else the event with its options: "kill api (SIGKILL) while writing"."""
+        return self.options.title or f"{self.describe()}{self._spoken_while()}"
+
+    def describe(self) -> str:
+        """The event with its own options, without what goes on meanwhile."""
+        return self.name
+
+    def _spoken_while(self) -> str:
+        if not self.options.while_:
+            return ""
+        given = f", after {self.options.gate}" if self.options.after else ""
+        return f" while {self.options.while_}{given}"
 
     def fate(self) -> DataFate:
         return DataFate.KEPT

@@ -30,7 +30,7 @@ class Crash(TargetedEvent):
         self._without_policy: frozenset[str] = frozenset()
 
     def describe(self) -> str:
-        return f"crash {self._spoken_target()}{self._spoken_while()}"
+        return f"crash {self._spoken_target()}"
 
     def prepare(self, stack: Stack) -> None:
         victims = self._victims(stack)

@@ -49,7 +49,7 @@ class Kill(TargetedEvent):
     options: KillOptions
 
     def describe(self) -> str:
-        return f"kill {self._spoken_target()} ({self.options.signal}){self._spoken_while()}"
+        return f"kill {self._spoken_target()} ({self.options.signal})"
 
     def apply(self, stack: Stack, during: During) -> None:
         services = (*self.services(), stack.control.service) if self.services() else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,11 +19,6 @@ class TargetOptions(Options):
         description="The service that the event acts on, or a list of them; left out, all services.",
         examples=["api", ["api", "worker"]],
     )
-    while_: Literal["writing"] | None = Field(
-        None,
-        alias="while",
-        description="`writing` keeps the writers going until the event is over: it meets unfinished writes.",
-    )
 
 
 class TargetedEvent(Event):
@@ -31,10 +26,6 @@ class TargetedEvent(Event):
 
     Options: ClassVar[type[TargetOptions]] = TargetOptions
     options: TargetOptions
-
-    @property
-    def during(self) -> Literal["writing"] | None:
-        return self.options.while_
 
     def services(self) -> tuple[str, ...]:
         chosen = self.options.service
@@ -60,6 +51,3 @@ class TargetedEvent(Event):
 
     def _spoken_target(self) -> str:
         return ", ".join(self.services()) or "all services"
-
-    def _spoken_while(self) -> str:
-        return f" while {self.options.while_}" if self.options.while_ else ""

@@ -7,6 +7,7 @@ asks it which observations need a second look; the oracle judges with it.
     Completed(info), none        the operation stays unresolved
     EventEnded, destroyed        every name written before is absent
     EventEnded, restored         every name is as at `Checkpointed`
+    the two, `while: writing`    nobody knows of an operation that the event met whether it came before or after
     EventEnded, kept             what the step's class of event does not promise becomes unresolved again
     PathObserved, stored path    settles an unresolved write that was seen, until the next power loss
 """
@@ -63,7 +64,9 @@ class _Step:
     fate: DataFate = DataFate.KEPT
     writing: bool = False
     event_began: bool = False
-    touched: set[str] = field(default_factory=set)
+    concurrent: set[int] = field(
+        default_factory=set
+    )  # operations in flight as the event began, or begun since
     checkpoint: dict[str, Name] | None = None
 
 
@@ -86,6 +89,7 @@ class Ledger:
         self._step = _Step()
         self._pass: dict[tuple[str, str], Observation] = {}
         self.epoch_operations: set[int] = set()
+        self._overtaken: set[int] = set()  # operations that an event which replaced the files met
 
     def record(self, record: Record) -> None:
         if not isinstance(record, PathObserved | FoundElsewhere):
@@ -107,7 +111,12 @@ class Ledger:
                 self._completed(record.operation, record.outcome)
             case EventBegan():
                 self._step.event_began = True
-                self._step.touched = {n for n, entry in self._names.items() if entry.in_flight}
+                self._step.concurrent = {
+                    logged.operation.identity
+                    for entry in self._names.values()
+                    for logged in entry.log
+                    if logged.outcome is None
+                }
             case Checkpointed():
                 self._step.checkpoint = dict(self._names)
             case EventEnded():
@@ -156,7 +165,7 @@ class Ledger:
 
     def unacknowledged(self) -> frozenset[int]:
         """Writes of content of this epoch whose effect nothing promises."""
-        weak = {o.operation.identity for n in self._names.values() for o in n.log if o.weak}
+        weak = {o.operation.identity for n in self._names.values() for o in n.log if o.weak} | self._overtaken
         return frozenset(
             i
             for i in self.epoch_operations
@@ -203,6 +212,8 @@ class Ledger:
     def _invoked(self, operation: Operation) -> None:
         self.operations[operation.identity] = operation
         self.epoch_operations.add(operation.identity)
+        if self._step.event_began:
+            self._step.concurrent.add(operation.identity)
         for name in (operation.name, operation.target):
             if name is not None:
                 self._tried.setdefault(name, set()).add(operation.identity)
@@ -219,8 +230,6 @@ class Ledger:
     def _log(self, name: str, logged: Logged) -> None:
         entry = self._names.get(name) or Name(base=self._initially(name))
         self._put(name, entry.invoked(logged))
-        if self._step.event_began:
-            self._step.touched.add(name)
 
     def _completed(self, identity: int, outcome: Outcome) -> None:
         self.outcomes[identity] = outcome
@@ -233,17 +242,19 @@ class Ledger:
 
     def _event_ended(self) -> None:
         step = self._step
+        if step.writing and step.fate is not DataFate.KEPT:
+            self._overtaken |= step.concurrent
         for name, entry in list(self._names.items()):
             match step.fate:
                 case DataFate.KEPT:
                     entry = self._demoted(entry)
                 case DataFate.DESTROYED:
-                    entry = self._replaced(name, entry, ABSENT, entry.acknowledged)
+                    entry = self._replaced(entry, ABSENT, entry.acknowledged)
                 case DataFate.RESTORED if step.checkpoint is not None:
                     then = step.checkpoint.get(name, Name(base=self._initially(name)))
                     log = [logged for logged in then.log if self._outcome(logged) is not Outcome.FAIL]
                     states = replace(then, log=tuple(log)).states if then.pin is None else then.states
-                    entry = self._replaced(name, entry, states, then.acknowledged)
+                    entry = self._replaced(entry, states, then.acknowledged)
                 case _:
                     pass
             self._put(name, entry)
@@ -251,11 +262,13 @@ class Ledger:
     def _outcome(self, logged: Logged) -> Outcome | None:
         return self.outcomes.get(logged.operation.identity)
 
-    def _replaced(self, name: str, entry: Name, states: States, acknowledged: frozenset[Version]) -> Name:
-        """The name begins again from `states`; a write during the event may have come before or after it."""
+    def _replaced(self, entry: Name, states: States, acknowledged: frozenset[Version]) -> Name:
+        """The name begins again from `states`, or from what operations left of it that the event met."""
         undone = entry.acknowledged - acknowledged
-        if self._step.writing and name in self._step.touched:
-            states |= entry.states
+        if self._step.writing:
+            destroyed = self._step.fate is DataFate.DESTROYED
+            concurrent = self._step.concurrent
+            states |= entry.overwritten(concurrent) if destroyed else entry.copied(concurrent)
         return Name(base=states, acknowledged=acknowledged, undone=entry.undone | undone)
 
     def _demoted(self, entry: Name) -> Name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from persistence_tests.model.closure import (
@@ -51,10 +51,6 @@ class Name:
         return closure(self.base, self.log)
 
     @property
-    def in_flight(self) -> bool:
-        return any(logged.outcome is None for logged in self.log)
-
-    @property
     def untouched(self) -> bool:
         return not (self.log or self.acknowledged or self.undone)
 
@@ -93,6 +89,26 @@ class Name:
             if acknowledged or (power_loss and not logged.operation.atomic):
                 log[place] = replace(logged, weak=True)
         return replace(self, log=tuple(log), pin=None if forget else self.pin)
+
+    def overwritten(self, concurrent: Collection[int]) -> States:
+        """After an event that took everything away: of the operations that it met, the last few came after it."""
+        met = self.log[self._first(concurrent) :]
+        return frozenset().union(*(closure(ABSENT, met[place:]) for place in range(len(met))))
+
+    def copied(self, concurrent: Collection[int]) -> States:
+        """After an event that copied everything and put it back: nobody knows what the copy has of the operations
+        that it met, be they acknowledged."""
+        first = self._first(concurrent)
+        if first == len(self.log):
+            return frozenset()
+        met = [replace(logged, outcome=Outcome.INFO) for logged in self.log[first:]]
+        pin = self.pin if self.pin and self.pin.count <= first else None
+        return replace(self, log=(*self.log[:first], *met), pin=pin).states
+
+    def _first(self, concurrent: Collection[int]) -> int:
+        """The place in the log from which on operations are concurrent; its length where none is."""
+        places = (place for place, o in enumerate(self.log) if o.operation.identity in concurrent)
+        return next(places, len(self.log))
 
     def settled(self, observations: Sequence[Observation], specs: Specs) -> Name:
         """What every stored path showed of an unresolved operation is known from then on.

@@ -7,7 +7,7 @@ module with a configuration (pydantic) and a class, and one line in `paths.PATHS
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,8 +79,10 @@ class Journal(Protocol):
 
 
 class WritingPath(Protocol):
-    def write(self, batch: Sequence[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+    def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         """Make the operations, in parallel where the path can; returns when all writers have ended.
+
+        `batch` may make them as they are asked for, and never end.
 
         Every operation begun is completed in the journal, as `info` where its fate is not known. Once
         `stop` is set no further one is begun. Nothing is ever tried twice.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -110,7 +110,7 @@ class DirectPath:
             pass
         return b""
 
-    def write(self, batch: Sequence[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+    def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         """Make the operations one after the other in the first running replica.
 
         `ok` when the shell's command ended with 0, and with it `sync` of file and directory where the

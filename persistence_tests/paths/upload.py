@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -59,7 +59,7 @@ class HttpWriter:
         self._method, self._url = form.groups()
         self._origin, self._multipart, self._threads = origin, multipart, max(1, threads)
 
-    def write(self, batch: Sequence[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+    def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         waiting, lock = iter(batch), threading.Lock()
 
         def work() -> None:
@@ -75,8 +75,8 @@ class HttpWriter:
             finally:
                 sender.close()
 
-        with ThreadPoolExecutor(min(self._threads, len(batch) or 1), thread_name_prefix="writer") as pool:
-            for done in [pool.submit(work) for _ in range(min(self._threads, len(batch)))]:
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="writer") as pool:
+            for done in [pool.submit(work) for _ in range(self._threads)]:
                 done.result()
 
     def _make(self, sender: _Sender, pending: PendingWrite, journal: Journal) -> bool:

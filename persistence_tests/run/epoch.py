@@ -24,11 +24,13 @@ from persistence_tests.paths.elsewhere import files_of
 from persistence_tests.paths.http import HttpPath
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
+from persistence_tests.run.meanwhile import Meanwhile, writing
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.verification import Observations, Verification
-from persistence_tests.run.writing import LiveWriters, WritePlan
+from persistence_tests.run.writing import WritePlan
 
 if TYPE_CHECKING:
+    from persistence_tests.events.gate import Gate
     from persistence_tests.paths.base import ReadingPath, WritingPath
     from persistence_tests.run.run import Run
     from persistence_tests.scenario.scenario import Scenario, WriteRule
@@ -36,8 +38,7 @@ if TYPE_CHECKING:
 
 Content = tuple[int | None, str | None]
 
-LIVE_FILES = 200  # a rule, while an event is applied: more than any event here leaves time for
-LIVE_BYTES = 64 * 1024
+LIVE_BYTES = 64 * 1024  # a file that is written while an event is applied
 READY_WITHIN = 60.0  # seconds, where the scenario says nothing
 
 
@@ -70,6 +71,11 @@ class Epoch:
         with self._lock:
             self._run.record(self._scenario.name, record)
             self.ledger.record(record)
+
+    def names(self) -> list[str]:
+        """The ledger's names, be it that somebody goes on writing."""
+        with self._lock:
+            return self.ledger.names()
 
     def bring_up(self) -> bool:
         """Start the stack from nothing; whether it became ready. The record says why not."""
@@ -126,9 +132,16 @@ class Epoch:
         batch.writer.write(batch.writes, self.journal, threading.Event())
         return batch.names[0]
 
-    def live_writers(self, step: str) -> LiveWriters:
-        batches = self._plan.batches(step, self._writer, count=LIVE_FILES, largest=LIVE_BYTES)
-        return LiveWriters(batches, self.journal)
+    def meanwhile(self, step: str, gate: Gate) -> Meanwhile:
+        """Those who go on while an event is applied, one for each write rule."""
+        beyond = gate.count if gate.observed == "sent" else None
+        works = [
+            writing(
+                self._writer(rule), self._plan.endless(step, rule, LIVE_BYTES, beyond), self.journal, gate
+            )
+            for rule in self._scenario.rules
+        ]
+        return Meanwhile(gate, works)
 
     def observe(
         self, step: str, phase: Phase, names: Iterable[str], *, server_down: bool = False

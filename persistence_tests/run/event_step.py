@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from persistence_tests.run.epoch import Epoch
     from persistence_tests.run.run import Run
 
-ACKNOWLEDGED_BEFORE_EVENT = 5
-SECONDS_FOR_ACKNOWLEDGEMENTS = 20.0
 SECONDS_FOR_WRITERS = 30.0
 BACKUP_STORES = frozenset({Store.AFTER_BACKUP, Store.BEFORE_BACKUP})
 
@@ -49,7 +47,7 @@ class EventStep:
 
     def checkpoint(self) -> None:
         """Called by an event once its backup is made: what is there now must come back."""
-        self._before_backup = tuple(self._epoch.ledger.names())
+        self._before_backup = tuple(self._epoch.names())
         self._epoch.record(Checkpointed(self._step))
         self._after_backup = self._epoch.write_one(self._step)
 
@@ -72,13 +70,10 @@ class EventStep:
         before = stack.state()
         problems: list[str] = []
         failure: str | None = None
-        live = self._epoch.live_writers(step) if event.during == "writing" else None
-        with stack.watch() as watch, live or nullcontext():
-            if live:
-                wanted = self._epoch.journal.acknowledged + ACKNOWLEDGED_BEFORE_EVENT
-                live.start()
-                if not self._epoch.journal.wait_acknowledged(wanted, SECONDS_FOR_ACKNOWLEDGEMENTS):
-                    problems.append("the writers that should go on during the event had no answer before it")
+        meanwhile = self._epoch.meanwhile(step, event.gate) if event.gate else None
+        with stack.watch() as watch, meanwhile or nullcontext():
+            if meanwhile:
+                problems += meanwhile.begin()
             self._epoch.record(EventBegan(step))
             self._run.sync()
             began = time.monotonic()
@@ -94,8 +89,8 @@ class EventStep:
                 else:
                     failure = said
             seconds = time.monotonic() - began
-            if live:
-                problems += live.stop(SECONDS_FOR_WRITERS)
+            if meanwhile:
+                problems += meanwhile.stop(SECONDS_FOR_WRITERS)
             after = stack.state()
             seen = watch.finish()
         proof = event.prove(before, after, seen, came_up=self._not_started is None)

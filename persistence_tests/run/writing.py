@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import posixpath
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from persistence_tests.model.names import SUFFIXES, names_for
 from persistence_tests.model.operation import Operation, OperationKind
 from persistence_tests.model.payload import Payload
-from persistence_tests.paths.base import Journal, PendingWrite, WritingPath
+from persistence_tests.paths.base import PendingWrite, WritingPath
 
 if TYPE_CHECKING:
     from persistence_tests.scenario.scenario import Scenario, WriteRule
@@ -48,14 +47,30 @@ class WritePlan:
     ) -> list[Batch]:  # fmt: skip
         """One batch a rule. `count` replaces the rule's number of files, `largest` drops bigger sizes (bytes)."""
         return [
-            Batch(rule, writers(rule), list(self._writes(rule, step, count or rule.files, largest)))
+            Batch(rule, writers(rule), list(self._writes(rule, step, range(count or rule.files), largest)))
             for rule in (self._scenario.rules if rules is None else rules)
         ]
 
-    def _writes(self, rule: WriteRule, step: str, count: int, largest: int | None) -> Iterator[PendingWrite]:
+    def endless(self, step: str, rule: WriteRule, largest: int, beyond: int | None) -> Iterator[PendingWrite]:
+        """Writes without end, each made when it is asked for, of at most `largest` bytes.
+
+        Where the rule has sizes above `beyond`, the least of them is among them, and comes first.
+        """
+        return self._writes(rule, step, itertools.count(), largest, beyond)
+
+    def _writes(
+        self,
+        rule: WriteRule,
+        step: str,
+        positions: Iterable[int],
+        largest: int | None,
+        beyond: int | None = None,
+    ) -> Iterator[PendingWrite]:
         sizes = [size for size in rule.sizes if largest is None or size <= largest] or [min(rule.sizes)]
+        if beyond is not None:
+            sizes = [*sorted(size for size in rule.sizes if size > beyond)[:1], *sizes]
         directories = itertools.cycle(rule.into)
-        for position in range(count):
+        for position in positions:
             kind = rule.kinds[position % len(rule.kinds)]
             size = max(sizes[(position // len(rule.kinds)) % len(sizes)], Payload.minimum(kind))
             identity = next(self._identities)
@@ -88,41 +103,3 @@ class WritePlan:
             acknowledgement=rule.acknowledgement,
             atomic=rule.atomic,
         )
-
-
-class LiveWriters:
-    """Writers that go on in the background while an event is applied; leaving the context ends them, whatever
-    happened, without a wait."""
-
-    def __init__(self, batches: Sequence[Batch], journal: Journal) -> None:
-        self._stop = threading.Event()
-        self._faults: list[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._write, args=(batch, journal), daemon=True) for batch in batches
-        ]
-
-    def __enter__(self) -> LiveWriters:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, timeout: float) -> list[str]:
-        """Begin no further write and wait for those in flight; returns what went wrong in a writer."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout)
-        problems = [f"writer failed: {fault!r}" for fault in self._faults]
-        if any(thread.is_alive() for thread in self._threads):
-            problems.append(f"a writer did not end within {timeout:g} s of the event")
-        return problems
-
-    def _write(self, batch: Batch, journal: Journal) -> None:
-        try:
-            batch.writer.write(batch.writes, journal, self._stop)
-        except Exception as fault:  # a thread's exception must reach the step's record, whatever it is
-            self._faults.append(fault)

@@ -13,6 +13,7 @@ from persistence_tests.errors import Problem, ScenarioError
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement
 from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.scenario import gates
 from persistence_tests.scenario.discovery import name_of
 from persistence_tests.scenario.document import Document, Location, read, shorten
 from persistence_tests.scenario.problems import dotted, listed, translate
@@ -50,7 +51,10 @@ def load(path: str | Path, vocabulary: Vocabulary | None = None) -> Scenario:
     problems += _unreadable(document, source.parent)
     if problems or model is None:
         raise ScenarioError(_in_order(problems))
-    return _scenario(source, content, document, model, words)
+    scenario = _scenario(source, content, document, model, words)
+    if unreachable := list(gates.unreachable(scenario)):
+        raise ScenarioError(_in_order(unreachable))
+    return scenario
 
 
 def _content(source: Path) -> bytes:

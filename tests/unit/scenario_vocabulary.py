@@ -82,7 +82,6 @@ class DownUp(Plain):
 
 class KillOptions(Options):
     service: str | list[str] | None = Field(None, description="The service that is killed.")
-    while_: Literal["writing"] | None = Field(None, alias="while")
     signal: Literal["SIGKILL", "SIGTERM"] = "SIGKILL"
 
 

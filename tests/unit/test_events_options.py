@@ -16,6 +16,7 @@ from persistence_tests.events.archive import CommandFailed, back_up, restore
 from persistence_tests.events.base import Event
 from persistence_tests.events.configuration import built, own_volumes, remade_with, restarted_with
 from persistence_tests.events.evidence import signal_number
+from persistence_tests.events.gate import Gate
 from persistence_tests.events.waiting import wait_until
 from persistence_tests.model.records import DataFate
 from persistence_tests.stack.compose import CommandResult
@@ -57,7 +58,13 @@ def test_titles(name: str, options: dict[str, Any], title: str) -> None:
         ("kill", {"signal": "SIGNOTHING"}),
         ("kill", {"signal": 0}),
         ("kill", {"signal": True}),
-        ("kill", {"while": "reading"}),
+        ("kill", {"while": "dreaming"}),
+        ("restart", {"after": {"acknowledged": 5}}),
+        ("restart", {"while": "writing", "after": {}}),
+        ("restart", {"while": "writing", "after": {"acknowledged": 5, "sent": 5}}),
+        ("restart", {"while": "writing", "after": {"acknowledged": 0}}),
+        ("restart", {"while": "writing", "after": {"sent": True}}),
+        ("restart", {"while": "writing", "after": {"seconds": 3}}),
         ("crash", {"signal": "SIGTERM"}),
         ("volume-recreate", {"backup": "./b"}),
         ("volume-recreate", {"restore": "./r"}),
@@ -80,11 +87,19 @@ def test_every_option_is_described_and_every_event_summed_up(name: str) -> None:
     assert kind.summary
 
 
-def test_while_is_the_key_of_the_file() -> None:
-    assert "while" in EVENTS["kill"].Options.model_json_schema()["properties"]
-    assert made("kill", **{"while": "writing"}).during == "writing"
-    assert made("crash").during is None
-    assert made("restart").during is None
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_can_be_applied_while_others_go_on(name: str) -> None:
+    required = {
+        key: COMMANDS[key] for key, field in EVENTS[name].Options.model_fields.items() if field.is_required()
+    }
+    assert made(name, **required).gate is None
+    assert made(name, **required, **{"while": "writing"}).gate == Gate("acknowledged", 5)
+    later = made(name, **required, **{"while": "writing"}, after={"acknowledged": 7})
+    assert later.gate == Gate("acknowledged", 7)
+    assert later.title == f"{made(name, **required).title} while writing, after 7 acknowledgements"
+    amid = made(name, **required, **{"while": "writing"}, after={"sent": 65536})
+    assert amid.gate == Gate("sent", 65536)
+    assert amid.title.endswith(" while writing, after 65536 bytes of an upload")
 
 
 def test_services_and_volumes_to_validate() -> None:

@@ -17,7 +17,7 @@ from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.scenario import Ready, find, load
 from persistence_tests.scenario.quantities import byte_count, directory, mode
 from persistence_tests.scenario.references import step_names
-from tests.unit.scenario_vocabulary import SOUND, VOCABULARY, loaded, written
+from tests.unit.scenario_vocabulary import SOUND, VOCABULARY, complaints, loaded, written
 
 
 def test_a_whole_scenario(tmp_path: Path) -> None:
@@ -55,7 +55,9 @@ def test_steps_carry_their_line(tmp_path: Path) -> None:
     steps = loaded(tmp_path, SOUND).steps
     assert [step.planned for step in steps] == [
         StepPlanned("restart", "restart", "restart", 13, 5, "  - restart"),
-        StepPlanned("kill", "kill", "kill app", 14, 5, "  - kill: { service: app, while: writing }"),
+        StepPlanned(
+            "kill", "kill", "kill app while writing", 14, 5, "  - kill: { service: app, while: writing }"
+        ),
     ]
     assert [type(step.event).name for step in steps] == ["restart", "kill"]
     assert steps[1].event.services() == ("app",)
@@ -189,3 +191,18 @@ def test_modes(bits: int) -> None:
 @pytest.mark.parametrize(("given", "read"), [("a", "a"), ("a/b", "a/b"), ("a/", "a"), ("ä b", "ä b")])
 def test_directories(given: str, read: str) -> None:
     assert directory(given) == read
+
+
+def test_an_upload_that_is_never_so_large_is_no_gate(tmp_path: Path) -> None:
+    def said(sent: int) -> str:
+        gated = f"while: writing, after: {{ sent: {sent} }} }}"
+        content = SOUND.replace("files: 4 }", "sizes: [10, 4KiB], kinds: [bytes] }")
+        content = content.replace("multipart: file,", "multipart: file, sizes: [100],")
+        return complaints(written(tmp_path, content.replace("while: writing }", gated)))
+
+    with pytest.raises(AssertionError, match="the file was accepted"):
+        said(4095)
+    message = said(4096)
+    assert "no upload has more than 4096 bytes: the largest file that is written has 4096" in message
+    assert "write a smaller number here, or a larger size in `writes`" in message
+    assert ":14:58" in message
