@@ -8,19 +8,15 @@ out, and every further name of a file with several is an entry that only refers 
 from __future__ import annotations
 
 import hashlib
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import IO, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.paths.members import BrokenArchive, Member, Stream, content, members
 
-_CHUNK = 1 << 20
-_END_OF_ARCHIVE = bytes(2 * tarfile.BLOCKSIZE)
-
-
-class BrokenArchive(Exception):
-    """The stream ended before the archive did, or is no archive."""
+_KINDS = {b"1": NodeKind.FILE, b"2": NodeKind.SYMLINK, b"5": NodeKind.DIRECTORY}
+_HARD_LINK = b"1"
 
 
 @dataclass(slots=True)
@@ -37,119 +33,63 @@ class Tree:
         }
 
 
-class _Stream:
-    """A file object over chunks. Remembers the last bytes, which show whether the archive was whole."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-        self._tail = b""
-
-    def read(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size > 0:
-            if not self._rest:
-                chunk = next(self._chunks, b"")
-                if not chunk:
-                    break
-                self._tail = (self._tail + chunk[-len(_END_OF_ARCHIVE) :])[-len(_END_OF_ARCHIVE) :]
-                self._rest = memoryview(chunk)
-            part = self._rest[:size]
-            parts.append(bytes(part))
-            self._rest = self._rest[len(part) :]
-            size -= len(part)
-        return b"".join(parts)
-
-    def whole(self) -> bool:
-        for _ in iter(lambda: self.read(_CHUNK), b""):
-            pass
-        return self._tail == _END_OF_ARCHIVE
-
-
-def _open(stream: _Stream) -> tarfile.TarFile:
-    return tarfile.open(
-        fileobj=cast(IO[bytes], stream),
-        mode="r|",
-        bufsize=_CHUNK,
-        encoding="utf-8",
-        errors="surrogateescape",
-    )
-
-
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    for member in archive:
-        archive.members = []  # type: ignore[attr-defined]  # else it keeps every member for the sake of seeking
-        yield member
-
-
 def read_tree(chunks: Iterable[bytes]) -> Tree:
     """The tree that an archive of "<directory>/." holds; its first entry is the directory itself.
 
     Raises BrokenArchive where the stream is not a whole archive. Memory grows with the number of
     names, not with their content.
     """
-    stream, tree = _Stream(chunks), Tree()
-    try:
-        with _open(stream) as archive:
-            for member in _members(archive):
-                _add(tree, archive, member)
-    except (tarfile.TarError, EOFError) as error:
-        raise BrokenArchive(f"the archive cannot be read: {error}") from error
-    if not stream.whole():
-        raise BrokenArchive("the archive ended early")
+    stream, tree = Stream(chunks), Tree()
+    for member in members(stream):
+        _add(tree, stream, member)
     return tree
 
 
-def _add(tree: Tree, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+def _add(tree: Tree, stream: Stream, member: Member) -> None:
+    digest = hashlib.sha256()
+    for piece in content(stream, member):
+        digest.update(piece)
     name = _relative(member.name)
     if not name:
         return
-    node = Observation(_kind(member), mode=f"{member.mode & 0o7777:04o}", owner=f"{member.uid}:{member.gid}")
-    if node.kind is NodeKind.DIRECTORY:
-        tree.directories[name] = node
-    elif member.islnk():
+    mode, owner = _mode(member.mode), _owner(member.uid, member.gid)
+    kind = NodeKind.FILE if member.is_file else _KINDS.get(member.kind, NodeKind.OTHER)
+    if kind is NodeKind.DIRECTORY:
+        tree.directories[name] = Observation(kind, mode=mode, owner=owner)
+    elif member.kind == _HARD_LINK:
         try:
-            tree.files[name] = tree.files[_relative(member.linkname)]
+            tree.files[name] = tree.files[_relative(member.link)]
         except KeyError:
-            raise BrokenArchive(f"{name!r} refers to {member.linkname!r}, which is not there") from None
-    elif node.kind is NodeKind.FILE:
-        tree.files[name] = replace(node, size=member.size, sha256=_digest(archive, member))
+            raise BrokenArchive(f"{name!r} refers to {member.link!r}, which is not there") from None
+    elif kind is NodeKind.FILE:
+        tree.files[name] = Observation(kind, member.size, digest.hexdigest(), mode, owner)
     else:
-        tree.files[name] = node
+        tree.files[name] = Observation(kind, mode=mode, owner=owner)
+
+
+@lru_cache
+def _mode(mode: int) -> str:
+    return f"{mode & 0o7777:04o}"
+
+
+@lru_cache
+def _owner(uid: int, gid: int) -> str:
+    return f"{uid}:{gid}"
 
 
 def _relative(name: str) -> str:
     return name.removeprefix("./").rstrip("/") if name != "." else ""
 
 
-def _kind(member: tarfile.TarInfo) -> NodeKind:
-    if member.isdir():
-        return NodeKind.DIRECTORY
-    if member.issym():
-        return NodeKind.SYMLINK
-    return NodeKind.FILE if member.isreg() or member.islnk() else NodeKind.OTHER
-
-
-def _digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    content = archive.extractfile(member)
-    assert content is not None
-    digest, left = hashlib.sha256(), member.size
-    while left and (chunk := content.read(min(_CHUNK, left))):
-        digest.update(chunk)
-        left -= len(chunk)
-    if left:
-        raise BrokenArchive(f"{member.name!r} ends {left} bytes early")
-    return digest.hexdigest()
-
-
 def read_member(chunks: Iterable[bytes], name: str, limit: int) -> bytes:
     """The first `limit` bytes of a regular file of an archive; empty where there is none of that name."""
+    stream = Stream(chunks)
     try:
-        with _open(_Stream(chunks)) as archive:
-            for member in _members(archive):
-                if _relative(member.name) == name and member.isreg():
-                    content = archive.extractfile(member)
-                    return content.read(min(limit, member.size)) if content else b""
-    except (tarfile.TarError, EOFError):
+        for member in members(stream):
+            if _relative(member.name) == name and member.is_file:
+                return b"".join(stream.pieces(min(limit, member.size)))
+            for _ in content(stream, member):
+                pass
+    except BrokenArchive:
         pass
     return b""

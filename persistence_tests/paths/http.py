@@ -13,6 +13,7 @@ from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.base import View, WritingPath
 from persistence_tests.paths.duration import Duration
+from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
 from persistence_tests.paths.origin import ANSWERING, NotConnected, Origin, fill, placeholders
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _READERS = 8
 _POLL = 0.05
 _NAMES_A_READER = 8
+_BULK = 16  # names; fewer are not worth two ways to read them
 
 
 class HttpConfig(BaseModel):
@@ -105,26 +107,34 @@ class HttpPath:
         except NotConnected as error:
             nowhere = Observation(NodeKind.ERROR, error=str(error))
             return View(dict.fromkeys(names, nowhere), "http")
+        asked = {name: self._target(name) for name in names}
         seen: dict[str, Observation] = {}
-        waiting, lock = iter(dict.fromkeys(names)), threading.Lock()
+        if len(asked) >= _BULK and self._config.scheme == "http":
+            seen = read_plain(self._origin, address, asked, _readers(len(asked)))
+        self._read_one_by_one(address, {name: asked[name] for name in asked if name not in seen}, seen)
+        return View({name: seen[name] for name in asked}, "http")
+
+    def _read_one_by_one(
+        self, address: tuple[str, int], targets: dict[str, str], seen: dict[str, Observation]
+    ) -> None:
+        waiting, lock = iter(targets.items()), threading.Lock()
 
         def work() -> None:
             with Reader(self._origin, address) as reader:
                 while True:
                     with lock:
-                        name = next(waiting, None)
-                    if name is None:
+                        name, target = next(waiting, ("", ""))
+                    if not target:
                         return
-                    seen[name] = reader.observe(self._target(name))
+                    seen[name] = reader.observe(target)
 
-        readers = min(_READERS, -(-len(names) // _NAMES_A_READER))
+        readers = _readers(len(targets))
         if readers == 1:
             work()
-        else:
+        elif readers > 1:
             with ThreadPoolExecutor(readers, thread_name_prefix="reader") as pool:
                 for done in [pool.submit(work) for _ in range(readers)]:
                     done.result()
-        return View({name: seen[name] for name in dict.fromkeys(names)}, "http")
 
     def read(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a 2xx answer, as far as they came."""
@@ -196,3 +206,7 @@ class HttpPath:
 
     def _target(self, name: str) -> str:
         return fill(self._config.url, {"name": name})
+
+
+def _readers(names: int) -> int:
+    return min(_READERS, -(-names // _NAMES_A_READER))

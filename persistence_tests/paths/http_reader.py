@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.paths.origin import NotConnected, Origin
+from persistence_tests.paths.origin import GONE, NotConnected, Origin
 
 _REDIRECTS = 5
 _CHUNK = 1 << 18
-_GONE = (404, 410)
 
 
 class Reader:
@@ -43,7 +42,7 @@ class Reader:
             return self._content(answer, status, content_type)
         said = f"HTTP {status}" + (f" to {answer.headers.get('Location')}" if 300 <= status < 400 else "")
         self._skip(answer)
-        if status in _GONE:
+        if status in GONE:
             return Observation(NodeKind.ABSENT, status=status, content_type=content_type)
         return Observation(NodeKind.ERROR, status=status, content_type=content_type, error=said)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _CONNECTING = 5.0
 ANSWERING = 30.0
 """Seconds for which a connection may stay silent."""
+GONE = (404, 410)
+"""What says that a name is not there."""
 
 
 class NotConnected(Exception):

@@ -6,7 +6,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING
 
-from persistence_tests.paths.archive import BrokenArchive, Tree, read_member, read_tree
+from persistence_tests.paths.archive import Tree, read_member, read_tree
 from persistence_tests.paths.exec_stream import STDOUT, ExecFailed, ExecStream, explanation
 from persistence_tests.paths.frames import escaped
 from persistence_tests.paths.listing import (
@@ -16,6 +16,7 @@ from persistence_tests.paths.listing import (
     ToolsMissing,
     parse_listing,
 )
+from persistence_tests.paths.members import BrokenArchive
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.helper import archive_stream
 

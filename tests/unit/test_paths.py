@@ -27,11 +27,12 @@ from persistence_tests.model.operation import (
     PayloadSpec,
 )
 from persistence_tests.paths import PATHS, kind
-from persistence_tests.paths.archive import BrokenArchive, read_member, read_tree
+from persistence_tests.paths.archive import read_member, read_tree
 from persistence_tests.paths.direct import DirectConfig
 from persistence_tests.paths.duration import Duration, seconds
 from persistence_tests.paths.frames import escaped, header, refused
 from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
+from persistence_tests.paths.members import BrokenArchive
 from persistence_tests.paths.volume import VolumeConfig
 
 # The machine may be busy: how long an example takes says nothing.
