@@ -100,12 +100,13 @@ def test_a_layer_of_a_build_that_ended_early_is_found_and_removed(engine: Engine
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have had it ignored
 stack = Stack.prepare(StackSpec((Path(sys.argv[1]),)), Engine.connect(), sys.argv[2], "interrupted")
 try:
     stack.start()
