@@ -51,6 +51,16 @@ class ReadingPath(Protocol):
     def close(self) -> None: ...
 
 
+def inner_directory(under: str | None) -> str | None:
+    """`under` as a plain relative path, None for the root itself; ValueError where it leads out."""
+    if under is None:
+        return None
+    parts = [part for part in under.split("/") if part not in ("", ".")]
+    if under.startswith("/") or ".." in parts:
+        raise ValueError("must be a relative path that stays inside")
+    return "/".join(parts) or None
+
+
 class Content(Protocol):
     """A payload, as a writer needs it."""
 

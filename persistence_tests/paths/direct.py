@@ -12,7 +12,7 @@ from persistence_tests.errors import StackError
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
-from persistence_tests.paths.base import Journal, PendingWrite, View
+from persistence_tests.paths.base import Journal, PendingWrite, View, inner_directory
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.listing import ToolsMissing
 from persistence_tests.paths.replica import (
@@ -38,6 +38,17 @@ class DirectConfig(BaseModel):
 
     service: str = Field(description="The service in whose containers the files are read and written.")
     root: str = Field(description="The directory, an absolute path in the container.")
+    under: str | None = Field(
+        default=None,
+        description="A directory inside it, made where it is missing; names are relative to that one.",
+    )
+    user: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Who reads and writes there, as `docker exec --user` takes it; by default the container's "
+        "user. Name it where the service gives up root when it starts.",
+        examples=["postgres", "www-data"],
+    )
     within: Duration = Field(
         default=5.0,
         description="How long a read that is not yet right is tried again.",
@@ -56,6 +67,11 @@ class DirectConfig(BaseModel):
             raise ValueError("must be an absolute path in the container")
         return root.rstrip("/") or "/"
 
+    @field_validator("under")
+    @classmethod
+    def _stays_inside(cls, under: str | None) -> str | None:
+        return inner_directory(under)
+
 
 class DirectPath:
     """Reads by one program run in every running replica, writes by one in the first."""
@@ -63,6 +79,8 @@ class DirectPath:
     def __init__(self, name: str, config: DirectConfig, stack: Stack) -> None:
         self._stack = stack
         self._config = config
+        self._root = "/".join(filter(None, (config.root.rstrip("/"), config.under))) or "/"
+        self._user = config.user or ""
         detail = {"service": config.service, "title": config.title}
         self.declared = PathDeclared(
             name,
@@ -70,7 +88,7 @@ class DirectPath:
             stored=True,
             lists=True,
             while_down=False,
-            root=config.root,
+            root=self._root,
             detail={key: value for key, value in detail.items() if value},
         )
         self.within = config.within
@@ -102,9 +120,9 @@ class DirectPath:
     def read(self, name: str, limit: int) -> bytes:
         try:
             for container in self.replicas()[:1]:
-                content = read_by_exec(container, self._config.root, name, limit)
+                content = read_by_exec(container, self._root, name, limit, self._user)
                 if content is None:
-                    content = read_by_archive(container, self._config.root, name, limit)
+                    content = read_by_archive(container, self._root, name, limit)
                 return content
         except StackError:
             pass
@@ -119,7 +137,10 @@ class DirectPath:
         """
         from persistence_tests.paths.shell_writer import ShellWriter
 
-        with ShellWriter(self.replicas, self._config.root, journal, stop) as writer:
+        config = self._config
+        with ShellWriter(
+            self.replicas, config.root, journal, stop, under=config.under or "", user=self._user
+        ) as writer:
             for pending in batch:
                 if stop.is_set():
                     return
@@ -136,13 +157,12 @@ class DirectPath:
     def _list(self, container: Container) -> tuple[Tree, str]:
         if container.status == "running":
             try:
-                user = ((container.attrs or {}).get("Config") or {}).get("User") or "root"
-                return list_by_exec(container, self._config.root), f"exec as {user}"
+                own = ((container.attrs or {}).get("Config") or {}).get("User") or "root"
+                return list_by_exec(container, self._root, self._user), f"exec as {self._user or own}"
             except ToolsMissing as error:
-                return list_by_archive(container, self._config.root), f"{_BY_ARCHIVE} ({error})"
-        return list_by_archive(
-            container, self._config.root
-        ), f"{_BY_ARCHIVE} ({container.name} is {container.status})"
+                return list_by_archive(container, self._root), f"{_BY_ARCHIVE} ({error})"
+        reason = f"{container.name} is {container.status}"
+        return list_by_archive(container, self._root), f"{_BY_ARCHIVE} ({reason})"
 
 
 def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:

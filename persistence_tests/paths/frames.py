@@ -34,6 +34,7 @@ confirmed() { say wrote; IFS= read -r confirm && [ "$confirm" = confirm ]; }
 there() { [ -f "$name" ] || { echo "$verb: No such file or directory"; return 1; }; }
 IFS= read -r go
 cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
+if [ -n "$2" ]; then mkdir -p -- "./$2" && cd -- "./$2" || exit 71; fi
 say ready
 while IFS=' ' read -r verb size name target syncs; do
   plain "$name"; name=$decoded

@@ -31,13 +31,13 @@ class CannotList(Exception):
     """Nothing can be said of the tree, not even that it is empty."""
 
 
-def list_by_exec(container: Container, root: str) -> Tree:
+def list_by_exec(container: Container, root: str, user: str = "") -> Tree:
     """The tree below `root`; an empty one where `root` is not there.
 
     Raises ToolsMissing where the container's programs cannot do it, CannotList for all else.
     """
     try:
-        output, complaints, code = run(container, ["sh", "-c", SCRIPT, "sh", root])
+        output, complaints, code = run(container, ["sh", "-c", SCRIPT, "sh", root], user=user)
         if code == CANNOT_ENTER:
             if b"No such file or directory" in complaints:
                 return Tree()
@@ -51,10 +51,12 @@ def list_by_exec(container: Container, root: str) -> Tree:
         raise CannotList(f"no output for {_WITHIN:g} s") from error
 
 
-def run(container: Container, command: list[str], within: float = _WITHIN) -> tuple[bytes, bytes, int | None]:
+def run(
+    container: Container, command: list[str], within: float = _WITHIN, user: str = ""
+) -> tuple[bytes, bytes, int | None]:
     """Standard output, standard error and exit code of a program that reads a line before it speaks."""
     output, complaints = bytearray(), bytearray()
-    with ExecStream(container, command) as stream:
+    with ExecStream(container, command, user) as stream:
         stream.send(b"go\n", within)
         for source, content in stream.frames(within):
             (output if source == STDOUT else complaints).extend(content)
@@ -122,13 +124,14 @@ def _is_not_there(error: Exception) -> bool:
     return isinstance(error, NotFound) and "Could not find the file" in explanation(error)
 
 
-def read_by_exec(container: Container, root: str, name: str, limit: int) -> bytes | None:
+def read_by_exec(container: Container, root: str, name: str, limit: int, user: str = "") -> bytes | None:
     """The first `limit` bytes of a file, as the container's user; None where no program can say."""
     script = r"""IFS= read -r go; n=$(printf '%b_' "$2"); cd -- "$1" && exec head -c "$3" -- "./${n%_}" """
     if container.status != "running":
         return None
     try:
-        output, _, code = run(container, ["sh", "-c", script, "sh", root, escaped(name), str(limit)])
+        command = ["sh", "-c", script, "sh", root, escaped(name), str(limit)]
+        output, _, code = run(container, command, user=user)
     except (ExecFailed, TimeoutError):
         return None
     return None if code in (None, 126, 127) else output

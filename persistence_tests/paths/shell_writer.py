@@ -31,9 +31,11 @@ class ShellWriter:
     """A context manager; `make` makes one operation and completes it in the journal."""
 
     def __init__(
-        self, replicas: Callable[[], list[Container]], root: str, journal: Journal, stop: threading.Event
-    ) -> None:
-        self._replicas, self._root, self._journal, self._stop = replicas, root, journal, stop
+        self, replicas: Callable[[], list[Container]], root: str, journal: Journal, stop: threading.Event,
+        *, under: str = "", user: str = "",
+    ) -> None:  # fmt: skip
+        self._replicas, self._journal, self._stop = replicas, journal, stop
+        self._root, self._under, self._user = root, under, user
         self._shell: _Shell | None = None
 
     def __enter__(self) -> ShellWriter:
@@ -46,7 +48,7 @@ class ShellWriter:
         operation = pending.operation
         if self._shell is None:
             try:
-                self._shell = _Shell(self._replicas, self._root, self._stop)
+                self._shell = _Shell(self._replicas, self._root, self._under, self._user, self._stop)
             except (_Lost, PersistenceError) as error:
                 self._journal.invoked(operation)
                 self._journal.completed(operation.identity, Outcome.FAIL, f"not begun: {_said(error)}")
@@ -83,13 +85,20 @@ class ShellWriter:
 class _Shell:
     """The shell program of `frames` in the first replica that runs."""
 
-    def __init__(self, replicas: Callable[[], list[Container]], root: str, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        replicas: Callable[[], list[Container]],
+        root: str,
+        under: str,
+        user: str,
+        stop: threading.Event,
+    ) -> None:
         container = next(iter(replicas()), None)
         if container is None:
             raise _Lost("the service has no container")
         self._stop, self._lines, self._rest = stop, [], b""
         try:
-            self._stream = ExecStream(container, ["sh", "-c", frames.SCRIPT, "sh", root])
+            self._stream = ExecStream(container, ["sh", "-c", frames.SCRIPT, "sh", root, under], user)
         except ExecFailed as error:
             raise _Lost(str(error)) from error
         try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from persistence_tests.errors import StackError
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
-from persistence_tests.paths.base import View
+from persistence_tests.paths.base import View, inner_directory
 from persistence_tests.paths.replica import CannotList, list_by_archive, read_by_archive
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ class VolumeConfig(BaseModel):
     @field_validator("under")
     @classmethod
     def _stays_inside(cls, under: str | None) -> str | None:
-        if under is None:
-            return None
-        parts = [part for part in under.split("/") if part not in ("", ".")]
-        if under.startswith("/") or ".." in parts:
-            raise ValueError("must be a relative path that stays inside the volume")
-        return "/".join(parts) or None
+        return inner_directory(under)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -111,8 +111,8 @@ class Epoch:
     def wait_ready(self) -> tuple[bool, str | None]:
         """Whether it is ready, and why not."""
         ready = self._scenario.ready
-        probe = self._paths.get(ready.path) if ready else None
-        asking = (probe, ready.url) if ready and isinstance(probe, HttpPath) else None
+        probe = self._paths.get(ready.path) if ready and ready.path else None
+        asking = (probe, ready.url) if ready and ready.url and isinstance(probe, HttpPath) else None
         return wait_ready(self.stack, asking, ready.within if ready else READY_WITHIN)
 
     def write(self, step: str) -> list[str]:

@@ -73,7 +73,13 @@ def _rules(document: Document, vocabulary: Vocabulary, declared: list[str]) -> I
 
 
 def _ready(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:
-    ready = _mapping(document, "stack", "ready").get("path")
+    said = _mapping(document, "stack", "ready")
+    if ("path" in said) != ("url" in said):
+        there, other = ("path", "url") if "path" in said else ("url", "path")
+        what = f"`{there}` is there without `{other}`"
+        remedy = f"add `{other}`, or leave both out to wait for the health checks only"
+        yield document.problem(("stack", "ready", there), what, remedy, key=True)
+    ready = said.get("path")
     if not isinstance(ready, str) or not ready:
         return
     if ready not in declared:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """`path` is the name of an HTTP path, `url` is relative to its server, `within` in seconds."""
+    """`path` is the name of an HTTP path, `url` is relative to its server; both are None where only the
+    stack's own health checks count. `within` in seconds."""
 
-    path: str
-    url: str
+    path: str | None
+    url: str | None
     within: float
 
 

@@ -54,8 +54,12 @@ class Part(BaseModel):
 class ReadyPart(Part):
     """When the stack counts as ready, besides its own health checks."""
 
-    path: Text = Field(description="The HTTP path whose server is asked.")
-    url: UrlPath = Field(description="The URL that must answer 2xx.", examples=["/api/v1/health"])
+    path: Text | None = Field(
+        default=None, description="The HTTP path whose server is asked; goes together with `url`."
+    )
+    url: UrlPath | None = Field(
+        default=None, description="The URL that must answer 2xx.", examples=["/api/v1/health"]
+    )
     within: Duration = Field(default=60.0, description="How long the stack may take, after each event too.")
 
 
@@ -75,7 +79,9 @@ class StackPart(Part):
     isolation: Annotated[Literal["override"], BeforeValidator(_isolation)] = Field(
         default="override", description="How the stack is kept apart from everything else on the engine."
     )
-    ready: ReadyPart | None = Field(default=None, description="A URL that answers once the stack is ready.")
+    ready: ReadyPart | None = Field(
+        default=None, description="How long the stack may take, and a URL that answers once it is ready."
+    )
     commands: Literal["follow-project"] | None = Field(
         default=None,
         description=(

@@ -79,6 +79,21 @@ def test_a_stack_is_written_and_read_up_and_down(tmp_path: Path) -> None:
             assert {name: seen.observations[name].sha256 for name in names} == sent
             assert stored.observe([*names, "none"]).observations == seen.observations
 
+        options = {"service": "api", "root": "/data/files", "under": "own/part", "user": "www-data"}
+        below = kind("direct").open("direct", kind("direct").config(**options), stack)
+        assert isinstance(below, DirectPath)
+        below.write(payloads("direct"), refused := Journal(), threading.Event())
+        assert set(refused.outcomes.values()) == {Outcome.FAIL}  # the volume is root's
+        assert below.observe(()).observations == {}
+        stack.compose.run("exec", "-T", "api", "chmod", "777", "/data/files")
+        below.write(payloads("direct"), journal := Journal(), threading.Event())
+        assert set(journal.outcomes.values()) == {Outcome.OK}
+        seen = below.observe(())
+        assert seen.method == "exec as www-data"
+        assert {name: each.owner for name, each in seen.observations.items()} == dict.fromkeys(names, "33:33")
+        under = kind("volume").open("volume", kind("volume").config(volume="files", under="own/part"), stack)
+        assert under.observe(()).observations == seen.observations
+
         before = files.observe(names)
         stack.down()
         assert files.observe(names) == before

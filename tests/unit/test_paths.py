@@ -97,6 +97,9 @@ def test_under_is_made_plain() -> None:
     assert VolumeConfig(volume="a", under="./b//c/").under == "b/c"
     assert VolumeConfig(volume="a", under="./").under is None
     assert DirectConfig(service="a", root="/srv/files/").root == "/srv/files"
+    assert DirectConfig(service="a", root="/", under="./b//c/").under == "b/c"
+    with pytest.raises(ValidationError):
+        DirectConfig(service="a", root="/", under="../b")
     with pytest.raises(ValidationError):
         DirectConfig(service="a", root="files")
 

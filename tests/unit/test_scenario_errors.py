@@ -79,6 +79,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "request without directory": [("POST /files/{directory}", "POST /files")],
     "ready by an unknown path": [("ready: { path: api", "ready: { path: apy")],
     "ready by a path without URL": [("ready: { path: api", "ready: { path: direct")],
+    "ready by a path and no URL": [("ready: { path: api, url: /health }", "ready: { path: api }")],
     "ready at no path of a URL": [("url: /health", "url: health")],
     "promise for an unknown path": [("expect:", "promise: { acknowledged: { apo: http-2xx } }\nexpect:")],
     "promise for a path that only reads": [("expect:", "promise: { atomic: { volume: true } }\nexpect:")],

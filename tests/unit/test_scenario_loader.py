@@ -104,6 +104,11 @@ def test_stack(tmp_path: Path) -> None:
     assert (stack.follow_project, stack.binds, stack.copy) == (True, {"/srv/media": "media"}, ("fixtures",))
 
 
+def test_a_stack_may_need_more_time_and_have_no_url(tmp_path: Path) -> None:
+    text = SOUND.replace("ready: { path: api, url: /health }", "ready: { within: 180s }")
+    assert loaded(tmp_path, text).ready == Ready(None, None, 180.0)
+
+
 def test_a_stack_without_a_url_needs_no_ready(tmp_path: Path) -> None:
     assert loaded(tmp_path, SOUND.replace("  ready: { path: api, url: /health }\n", "")).ready is None
 
