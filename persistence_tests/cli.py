@@ -127,6 +127,35 @@ def run(
     return result.exit_code
 
 
+@cli.command(short_help="Write a first scenario for your own stack.")
+@click.argument("compose", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it; - is standard output.",
+)
+@click.option("--store", metavar="NAME", help="The volume or directory it is about; default: the likeliest.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@ENGINE
+def init(
+    compose: Path | None, output: Path | None, store: str | None, force: bool, engine: str | None
+) -> int:
+    """Write a first scenario, NAME.persistence.yaml, for the stack of a Compose file.
+
+    COMPOSE is the file, or a directory that has it; by default the one that Compose itself would find here. The stack
+    is only looked at, and so is the engine, if there is one.
+    """
+    from persistence_tests.init.writing import write_first_scenario
+
+    text, words = write_first_scenario(compose, output, engine=engine, store=store, force=force)
+    if text is not None:
+        click.echo(text, nl=False)
+    for line in words:
+        click.echo(printable(line) if line else "", err=text is not None)
+    return KEPT
+
+
 @cli.command(short_help="Find every error in scenario files; needs no engine.")
 @SCENARIOS
 def validate(scenarios: tuple[Path, ...]) -> int:

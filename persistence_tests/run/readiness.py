@@ -23,7 +23,8 @@ class HealthProbe(Protocol):
 def wait_ready(stack: Stack, probe: tuple[HealthProbe, str] | None, within: float) -> tuple[bool, str | None]:
     """Whether the stack became ready within `within` seconds, and why not.
 
-    Ready: every container runs and no health check is open; where the scenario names a URL, it answers 2xx.
+    Ready: every container runs and no health check is open; where the scenario names a URL, it answers 2xx. Where
+    a container has ended for good it is not waited for. The first line says why not, the others what was logged.
     """
 
     def obstacle() -> str | None:
@@ -33,10 +34,13 @@ def wait_ready(stack: Stack, probe: tuple[HealthProbe, str] | None, within: floa
         return probe[0].ask(probe[1]) if probe else None
 
     def give_up(state: RetryCallState) -> str | None:
-        return str(state.outcome.result()) if state.outcome else "no answer"
+        reason = str(state.outcome.result()) if state.outcome else "no answer"
+        return "\n".join((reason, *stack.last_words()))
+
+    late = stop_after_delay(within)
 
     why = Retrying(
-        stop=stop_after_delay(within),
+        stop=lambda state: late(state) or stack.is_over(),
         wait=wait_fixed(POLL_SECONDS),
         retry=retry_if_result(bool),
         retry_error_callback=give_up,

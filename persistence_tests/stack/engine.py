@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -56,6 +57,7 @@ class Engine:
         from docker.errors import DockerException
 
         try:
+            _knock(chosen)
             client = docker.from_env(
                 environment={**os.environ, "DOCKER_HOST": chosen},
                 timeout=int(TIMEOUT),
@@ -185,6 +187,14 @@ def engine_answers(doing: str) -> Iterator[None]:
         ) from error
     except DockerException as error:
         raise StackError(f"the engine refused while {doing}: {_reason(error)}") from error
+
+
+def _knock(url: str) -> None:
+    """OSError where nobody listens at a socket of this machine; the SDK leaves its own one open then."""
+    if url.startswith("unix://") and hasattr(socket, "AF_UNIX"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(TIMEOUT)
+            knocking.connect(url.removeprefix("unix://"))
 
 
 def _read(path: Path) -> dict[str, Any]:

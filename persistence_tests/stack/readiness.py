@@ -10,6 +10,8 @@ from persistence_tests.stack.inspection import service_of
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
+LAST_LINES = 8
+
 
 def obstacles(services: Mapping[str, dict[str, Any]], containers: Sequence[Container]) -> list[str]:
     """Services without container, not running, not healthy; `services` as Compose resolves them.
@@ -26,6 +28,36 @@ def obstacles(services: Mapping[str, dict[str, Any]], containers: Sequence[Conta
     return reasons
 
 
+def is_over(containers: Sequence[Container]) -> bool:
+    """Whether a container has ended with an error and nothing will start it again: waiting for it is in vain."""
+    return any(
+        container.attrs["State"]["Status"] == "exited"
+        and container.attrs["State"]["ExitCode"] != 0
+        and _policy(container) == "no"
+        for container in containers
+    )
+
+
+def last_words(containers: Sequence[Container]) -> list[str]:
+    """The last lines that each container that does not run has logged, each behind a bar."""
+    from docker.errors import APIError
+
+    said = []
+    for container in containers:
+        if container.status in ("running", "created") or _unready(container) is None:
+            continue
+        try:
+            text = container.logs(tail=LAST_LINES).decode(errors="replace")
+        except APIError:
+            continue  # gone meanwhile, or a logging driver that cannot be read
+        said += [f"  | {service_of(container)}: {line}" for line in text.splitlines() if line.strip()]
+    return said
+
+
+def _policy(container: Container) -> str:
+    return str((container.attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
+
+
 def _scale(service: dict[str, Any]) -> int:
     replicas = (service.get("deploy") or {}).get("replicas")
     scale = service.get("scale", replicas)
@@ -34,7 +66,7 @@ def _scale(service: dict[str, Any]) -> int:
 
 def _unready(container: Container) -> str | None:
     state = container.attrs["State"]
-    policy = (container.attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
+    policy = _policy(container)
     status = str(state["Status"])
     if status == "exited" and state["ExitCode"] == 0 and policy in ("no", "on-failure"):
         return None

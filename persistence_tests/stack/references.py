@@ -26,7 +26,7 @@ def outside_references(compose: Iterable[Path], project: Path) -> tuple[Path, ..
         if file in seen:
             continue
         seen.add(file)
-        for name, is_compose in _named(_read(file)):
+        for name, is_compose in _named(read_document(file)):
             path = Path(os.path.normpath(base / name))
             if Path(name).is_absolute() or not path.is_file():
                 continue
@@ -65,7 +65,8 @@ def _named(document: Any) -> Iterator[tuple[str, bool]]:
                 yield from ((name, False) for name in _strings(named))
 
 
-def _read(file: Path) -> Any:
+def read_document(file: Path) -> Any:
+    """What a YAML file holds, None where it cannot be read."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

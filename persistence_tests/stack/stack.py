@@ -354,6 +354,14 @@ class Stack:
         """Why the stack is not ready; see `readiness.obstacles`."""
         return readiness.obstacles(self.config["services"], self.containers())
 
+    def is_over(self) -> bool:
+        """Whether it will not become ready by waiting; see `readiness.is_over`."""
+        return readiness.is_over(self.containers())
+
+    def last_words(self) -> list[str]:
+        """What the containers that do not run have logged last; see `readiness.last_words`."""
+        return readiness.last_words(self.containers())
+
     def logs(self, since: float | None = None) -> dict[str, str]:
         """The services' logs, without secrets, the control's left out; `since` in Unix seconds."""
         found = logs([c for c in self.containers() if service_of(c) != CONTROL_SERVICE], since)

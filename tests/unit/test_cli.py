@@ -17,7 +17,7 @@ from persistence_tests.cli import exit_code
 from persistence_tests.report.build import build
 from tests.unit.report_histories import faulted, kept, skipped, wiped, write_history
 
-COMMANDS = ("run", "validate", "check", "report", "explain", "doctor", "clean")
+COMMANDS = ("run", "init", "validate", "check", "report", "explain", "doctor", "clean")
 SCENARIO = """
 stack: { compose: compose.yaml }
 paths:
