@@ -19,6 +19,7 @@ from persistence_tests.model.records import (
     Phase,
     StackReadyAgain,
 )
+from persistence_tests.run.aside import Aside
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.verification import Observations
 from persistence_tests.stack.compose import ComposeFailed, ServicesNotStarted
@@ -52,17 +53,20 @@ class EventStep:
         self._after_backup = self._epoch.write_one(self._step)
 
     def execute(self) -> None:
-        epoch, step = self._epoch, self._step
+        epoch, step, control = self._epoch, self._step, self._epoch.stack.control
+        token = secrets.token_hex(8)
+        written = Aside(lambda: control.write(token))
         fresh = epoch.write(step)
         epoch.observe(step, Phase.BEFORE, fresh)
-        token = secrets.token_hex(8)
-        epoch.stack.control.write(token)
+        written.result()
         self._apply()
+        # The control container is there as soon as the event is over; the stack may need longer.
+        kept = Aside(lambda: control.check(token))
         ready, seconds, why = self._ready_again()
         epoch.record(StackReadyAgain(step, ready, seconds, why))
         seen = epoch.observe(step, Phase.AFTER, epoch.ledger.names(), server_down=not ready)
         epoch.find_elsewhere(step, seen)
-        self._check_controls(token, seen)
+        self._check_controls(kept, seen)
 
     def _apply(self) -> None:
         event, stack, step = self._event, self._epoch.stack, self._step
@@ -106,7 +110,7 @@ class EventStep:
             why = "; ".join(filter(None, (self._not_started, why)))
         return ready, time.monotonic() - began, why
 
-    def _check_controls(self, token: str, seen: dict[str, Observations]) -> None:
+    def _check_controls(self, kept: Aside[dict[Store, bool]], seen: dict[str, Observations]) -> None:
         controls = self._event.controls
         wanted = [
             (duty, store)
@@ -114,13 +118,8 @@ class EventStep:
             if store is not None
         ]
         checks: list[ControlCheck] = []
-        kept = None
         for duty, store in wanted:
-            if store in BACKUP_STORES:
-                there = self._backup_file_there(store, seen)
-            else:
-                kept = kept if kept is not None else self._epoch.stack.control.check(token)
-                there = kept[store]
+            there = self._backup_file_there(store, seen) if store in BACKUP_STORES else kept.result()[store]
             checks.append(_check(duty, store.value, there))
         self._epoch.record(ControlsChecked(self._step, tuple(duty for duty, _ in wanted), tuple(checks)))
 

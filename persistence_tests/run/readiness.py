@@ -9,7 +9,8 @@ from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay
 if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
+_STARTING = "still starting"
 
 
 class HealthProbe(Protocol):
@@ -28,19 +29,27 @@ def wait_ready(stack: Stack, probe: tuple[HealthProbe, str] | None, within: floa
     """
 
     def obstacle() -> str | None:
+        # Asked often, while the stack needs the processors itself: the cheap question comes first.
+        return _STARTING if stack.starting() else reasons()
+
+    def reasons() -> str | None:
         unready = stack.unready()
         if unready:
             return "; ".join(unready)
         return probe[0].ask(probe[1]) if probe else None
 
     def give_up(state: RetryCallState) -> str | None:
-        reason = str(state.outcome.result()) if state.outcome else "no answer"
-        return "\n".join((reason, *stack.last_words()))
+        found = state.outcome.result() if state.outcome else None
+        reason = reasons() if found == _STARTING else found
+        return reason and "\n".join((str(reason), *stack.last_words()))
+
+    def over(state: RetryCallState) -> bool:
+        starting = state.outcome is not None and state.outcome.result() == _STARTING
+        return late(state) or (not starting and stack.is_over())
 
     late = stop_after_delay(within)
-
     why = Retrying(
-        stop=lambda state: late(state) or stack.is_over(),
+        stop=over,
         wait=wait_fixed(POLL_SECONDS),
         retry=retry_if_result(bool),
         retry_error_callback=give_up,

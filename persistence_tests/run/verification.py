@@ -1,7 +1,7 @@
 """Looks at every name through every path, until it is right or the path's time is over.
 
-Paths that read the bytes where they are stored come first: a name that is wrong there is not waited
-for on the paths that only serve it.
+The first look is through all paths at once. What is not right then is waited for, on the paths that read the
+bytes where they are stored first: a name that is wrong there is not waited for on those that only serve it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -18,6 +19,7 @@ from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import BaselineListed, PathObserved, Phase, Record
 from persistence_tests.paths.base import ReadingPath, View
+from persistence_tests.run.aside import Aside
 
 POLL_SECONDS = 0.05
 NAMES_A_RECORD = 1000
@@ -56,12 +58,12 @@ class Verification:
 
         `server_down` leaves out the paths that cannot be read while no container runs.
         """
+        paths = [path for path in self._paths if path.declared.while_down or not server_down]
+        first = {path.declared.name: Aside(partial(path.observe, names)) for path in paths}
         seen: dict[str, Observations] = {}
         wrong_where_stored: set[str] = set()
-        for path in self._paths:
-            if server_down and not path.declared.while_down:
-                continue
-            view, wrong = self._settle(path, names, wrong_where_stored)
+        for path in paths:
+            view, wrong = self._settle(path, names, first[path.declared.name].result(), wrong_where_stored)
             self._forget_passing(path, view)
             observations = self._attributed(path, view.observations, wrong)
             if path.declared.stored:
@@ -70,9 +72,10 @@ class Verification:
             seen[path.declared.name] = observations
         return seen
 
-    def _settle(self, path: ReadingPath, names: Sequence[str], hopeless: set[str]) -> tuple[View, list[str]]:
-        """The last look at each name, and the names that are wrong after the path's time."""
-        view = path.observe(names)
+    def _settle(
+        self, path: ReadingPath, names: Sequence[str], view: View, hopeless: set[str]
+    ) -> tuple[View, list[str]]:
+        """The last look at each name after the first `view`, and the names that are wrong after the path's time."""
         wrong = self._wrong(path, view.observations, names)
 
         def waiting() -> list[str]:

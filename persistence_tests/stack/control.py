@@ -29,8 +29,11 @@ PLACES: dict[Store, str] = {
     Store.NAMED: "/control/named",
     Store.EXTERNAL: "/control/external",
 }
-WRITE = 'token=$1; shift; for place; do mkdir -p "$place" && printf %s "$token" >"$place/token" || exit 1; done; sync'
 CHECK = 'for place; do cat "$place/token" 2>/dev/null || printf -; echo; done'
+WRITE = (
+    'token=$1; shift; for place; do mkdir -p "$place" && printf %s "$token" >"$place/token" || exit 1; done; sync; '
+    + CHECK
+)
 
 
 def external_volume(identity: Identity) -> str:
@@ -82,14 +85,13 @@ class ControlService:
 
     def write(self, token: str) -> None:
         """Write `token` to all five stores, and read it back from each."""
-        self._run(["sh", "-c", WRITE, "sh", token, *PLACES.values()])
-        if wrong := [store for store, kept in self.check(token).items() if not kept]:
+        kept = _kept(token, self._run(["sh", "-c", WRITE, "sh", token, *PLACES.values()]))
+        if wrong := [store for store in PLACES if not kept[store]]:
             raise StackError(f"the control service could not write to: {', '.join(wrong)}")
 
     def check(self, token: str) -> dict[Store, bool]:
         """For each of the five stores, whether it holds `token`."""
-        lines = self._run(["sh", "-c", CHECK, "sh", *PLACES.values()]).split("\n")
-        return {store: line == token for store, line in zip(PLACES, lines, strict=False)}
+        return _kept(token, self._run(["sh", "-c", CHECK, "sh", *PLACES.values()]))
 
     def _run(self, command: list[str]) -> str:
         from docker.errors import APIError
@@ -118,3 +120,8 @@ class ControlService:
             reraise=True,
         )
         return patience(attempt)
+
+
+def _kept(token: str, said: str) -> dict[Store, bool]:
+    lines = said.split("\n")
+    return {store: line == token for store, line in zip(PLACES, lines, strict=False)}

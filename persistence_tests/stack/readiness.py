@@ -58,6 +58,11 @@ def _policy(container: Container) -> str:
     return str((container.attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no")
 
 
+def starts(outline: Mapping[str, Any]) -> bool:
+    """Whether a container, as the engine lists it, waits for its first health check."""
+    return "(health: starting)" in outline["Status"]
+
+
 def _scale(service: dict[str, Any]) -> int:
     replicas = (service.get("deploy") or {}).get("replicas")
     scale = service.get("scale", replicas)

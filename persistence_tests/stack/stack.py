@@ -33,6 +33,7 @@ from persistence_tests.stack.helper import Source, helper, run_to_end
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity, project_name
 from persistence_tests.stack.inspection import (
     ONEOFF,
+    SERVICE,
     container_state,
     engine_state,
     mounted_volumes,
@@ -261,12 +262,25 @@ class Stack:
 
     def containers(self, service: str | None = None) -> list[Container]:
         """Containers as they are now, running or not, sorted by service and number; the control's too."""
-        filters: dict[str, str | list[str] | bool] = {"label": [*self._own, f"{ONEOFF}=False"]}
+        filters: dict[str, str | list[str] | bool] = {"label": [*self._lasting, *_label_of(service)]}
         with engine_answers("looking up containers"):
             found = self.engine.client.containers.list(all=True, filters=filters, ignore_removed=True)
-        wanted = [c for c in found if service is None or service_of(c) == service]
         self._recorded |= set().union(*(mounted_volumes(c) for c in found))
-        return sorted(wanted, key=lambda c: (service_of(c), number_of(c)))
+        return sorted(found, key=lambda c: (service_of(c), number_of(c)))
+
+    def outlines(self) -> list[dict[str, Any]]:
+        """The same containers as the engine lists them: one call, where `containers` inspects each."""
+        with engine_answers("looking up containers"):
+            listed: list[dict[str, Any]] = self.engine.client.api.containers(
+                all=True, filters={"label": self._lasting}
+            )
+        self._recorded |= {
+            mount["Name"]
+            for each in listed
+            for mount in each.get("Mounts") or ()
+            if mount["Type"] == "volume" and mount.get("Name")
+        }
+        return listed
 
     def address(self, service: str, port: int) -> tuple[str, int]:
         """Host and published port of a service's port, as they are now; StackError where there is none."""
@@ -345,10 +359,14 @@ class Stack:
         return set(self._recorded)
 
     def record_volumes(self) -> None:
-        self.containers()
+        self.outlines()
         with engine_answers("looking up volumes"):
             listed = self.engine.client.api.volumes(filters={"label": self._own})
         self._recorded |= {entry["Name"] for entry in listed["Volumes"] or ()}
+
+    def starting(self) -> bool:
+        """Whether a container of the stack still starts, by a list alone; what `unready` says is what counts."""
+        return any(map(readiness.starts, self.outlines()))
 
     def unready(self) -> list[str]:
         """Why the stack is not ready; see `readiness.obstacles`."""
@@ -435,6 +453,10 @@ class Stack:
     def _own(self) -> list[str]:
         return [f"{RUN_LABEL}={self.identity.run}", f"{STACK_LABEL}={self.project}"]
 
+    @property
+    def _lasting(self) -> list[str]:
+        return [*self._own, f"{ONEOFF}=False"]
+
     def _helper_labels(self) -> dict[str, str]:
         return self.identity.labels
 
@@ -499,3 +521,7 @@ class Stack:
         if changes:
             self._changes += changes
             self._settle()
+
+
+def _label_of(service: str | None) -> tuple[str, ...]:
+    return () if service is None else (f"{SERVICE}={service}",)

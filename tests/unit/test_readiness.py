@@ -1,4 +1,4 @@
-"""Whether waiting for a stack has a point, and what its containers have said last."""
+"""Waiting for a stack: whether it has a point, the cheap question first, and what its containers have said last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from persistence_tests.run.readiness import wait_ready
-from persistence_tests.stack.readiness import is_over, last_words
+from persistence_tests.stack.readiness import is_over, last_words, starts
 
 
 def container(status: str, code: int = 0, policy: str = "no", log: bytes = b"") -> Any:
@@ -50,8 +50,71 @@ def test_the_last_lines_of_what_does_not_run_are_told() -> None:
 
 def test_a_stack_that_has_ended_is_not_waited_for() -> None:
     stack: Any = SimpleNamespace(
+        starting=lambda: False,
         unready=lambda: ["app: exited (exit code 3)"],
         is_over=lambda: True,
         last_words=lambda: ["  | app: broke"],
     )
     assert wait_ready(stack, None, 3600.0) == (False, "app: exited (exit code 3)\n  | app: broke")
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "expected"),
+    [
+        ("created", "Created", False),
+        ("restarting", "Restarting (1) 2 seconds ago", False),
+        ("running", "Up 2 seconds (health: starting)", True),
+        ("running", "Up 2 seconds (healthy)", False),
+        ("running", "Up 2 seconds (unhealthy)", False),
+        ("running", "Up 2 seconds", False),
+        ("exited", "Exited (0) 2 seconds ago", False),
+    ],
+)
+def test_what_still_starts(state: str, status: str, expected: bool) -> None:
+    assert starts({"State": state, "Status": status}) is expected
+
+
+class Starting:
+    """A stack that is starting so many times, then unready for these reasons in turn."""
+
+    def __init__(self, starting: int, *unready: list[str]) -> None:
+        self._starting = starting
+        self._unready = [*unready, []]
+        self.asked = 0
+
+    def starting(self) -> bool:
+        self._starting -= 1
+        return self._starting >= 0
+
+    def is_over(self) -> bool:
+        return False
+
+    def last_words(self) -> list[str]:
+        return []
+
+    def unready(self) -> list[str]:
+        self.asked += 1
+        return self._unready.pop(0) if len(self._unready) > 1 else self._unready[0]
+
+
+class Probe:
+    def __init__(self, *answers: str | None) -> None:
+        self.answers = list(answers)
+
+    def ask(self, url: str) -> str | None:
+        return self.answers.pop(0)
+
+
+def ready(stack: Any, within: float, probe: Probe | None = None) -> tuple[bool, str | None]:
+    return wait_ready(stack, (probe, "/health") if probe else None, within)
+
+
+def test_a_stack_is_ready_only_by_what_is_asked_in_full() -> None:
+    stack = Starting(3, ["api: health starting"])
+    assert ready(stack, 10, Probe("HTTP 502", None)) == (True, None)
+    assert stack.asked == 3
+
+
+def test_who_is_still_starting_in_the_end_is_told_in_full() -> None:
+    assert ready(Starting(10**6, ["api: health starting: no"]), 0.05) == (False, "api: health starting: no")
+    assert ready(Starting(0, ["api: exited", "proxy: dead"]), 0.0) == (False, "api: exited; proxy: dead")
