@@ -149,6 +149,10 @@ class Ledger:
     def name(self, name: str) -> Name:
         return self._names.get(name, Name())
 
+    def is_settled(self, name: str) -> bool:
+        """Whether the name can be in one state only, and everything done to it is known to be over."""
+        return len(self.states(name)) == 1 and all(logged.resolved for logged in self.name(name).log)
+
     def allows(self, name: str, seen: Observation, stored: bool) -> bool:
         """Whether `seen` is surely right; False where it is wrong or its bytes must be attributed to tell.
 

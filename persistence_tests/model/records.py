@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any
 
 from persistence_tests.model.observation import Observation
-from persistence_tests.model.operation import Acknowledgement, Operation, Outcome, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind, Outcome, PromiseClass
 
 
 class Phase(StrEnum):
@@ -74,12 +74,16 @@ class PathDeclared:
 
 @dataclass(frozen=True, slots=True)
 class RuleDeclared:
-    """A write rule of the scenario; `index` is its place in the list."""
+    """A write rule of the scenario; `index` is its place in the list.
+
+    Of each of its `operations` one must be seen right in each step; where none is named, one of any kind.
+    """
 
     index: int
     through: str
     acknowledgement: Acknowledgement
     title: str
+    operations: tuple[OperationKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

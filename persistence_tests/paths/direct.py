@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,8 +11,9 @@ from persistence_tests.errors import StackError
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
-from persistence_tests.paths.base import Journal, PendingWrite, View, inner_directory
+from persistence_tests.paths.base import View, WritingPath, inner_directory
 from persistence_tests.paths.duration import Duration
+from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.listing import ToolsMissing
 from persistence_tests.paths.replica import (
     CannotList,
@@ -74,7 +74,7 @@ class DirectConfig(BaseModel):
 
 
 class DirectPath:
-    """Reads by one program run in every running replica, writes by one in the first."""
+    """Reads by one program run in every running replica, writes by others in the first."""
 
     def __init__(self, name: str, config: DirectConfig, stack: Stack) -> None:
         self._stack = stack
@@ -128,23 +128,12 @@ class DirectPath:
             pass
         return b""
 
-    def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
-        """Make the operations one after the other in the first running replica.
-
-        `ok` when the shell's command ended with 0, and with it `sync` of file and directory where the
-        acknowledgement is fsync. `fail` where opening or unlinking was refused, or no program could be
-        started. `info` for all else.
-        """
-        from persistence_tests.paths.shell_writer import ShellWriter
+    def writer(self, overwriting: Overwriting = Overwriting.TRUNCATE, writers: int = 1) -> WritingPath:
+        from persistence_tests.paths.shell_writer import DirectWriter, Place
 
         config = self._config
-        with ShellWriter(
-            self.replicas, config.root, journal, stop, under=config.under or "", user=self._user
-        ) as writer:
-            for pending in batch:
-                if stop.is_set():
-                    return
-                writer.make(pending)
+        place = Place(self.replicas, config.root, config.under or "", self._user)
+        return DirectWriter(place, overwriting, writers)
 
     def close(self) -> None:
         """Nothing is kept open between passes."""

@@ -9,16 +9,31 @@ One operation at a time, so that a kill leaves one whose fate is unknown:
     > "confirm"
     < DONE <exit code>                            0 only after `sync` where the operation asks for it
 
-Only create, overwrite and append have the middle part. Lines without a mark are what programs
-complain about. After a failure the shell exits, since content may be left in the pipe.
+Only create, overwrite and append have the middle part. The verb of an overwrite says how it is done
+(`Overwriting`); one that replaces has the name of its temporary file in the place of the target. Lines without
+a mark are what programs complain about. After a failure the shell exits, since content may be left in the pipe.
 """
 
 from __future__ import annotations
 
 import os
-from posixpath import dirname
+from enum import StrEnum
+from posixpath import dirname, join
 
 from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind
+
+
+class Overwriting(StrEnum):
+    """How a file gets its new content.
+
+    `truncate` empties it and writes, as `>` does; `in-place` writes over the old bytes and then cuts what is
+    left of them; `replace` writes a temporary file beside it and renames that: only this one is atomic.
+    """
+
+    TRUNCATE = "truncate"
+    IN_PLACE = "in-place"
+    REPLACE = "replace"
+
 
 MARK = b"\x01"
 READY, SEND, WROTE, DONE = MARK + b"ready", MARK + b"send", MARK + b"wrote", MARK + b"done "
@@ -41,7 +56,14 @@ while IFS=' ' read -r verb size name target syncs; do
   plain "$target"; target=$decoded
   case $verb in
     create) set -C; { content; } > "$name" && confirmed; code=$?; set +C ;;
-    overwrite) there && { content; } > "$name" && confirmed; code=$? ;;
+    truncate) there && { content; } > "$name" && confirmed; code=$? ;;
+    in-place)
+      there && { content; } 1<> "$name" && dd if=/dev/null of="$name" bs=1 seek="$size" 2>/dev/null &&
+        confirmed; code=$? ;;
+    replace)
+      there && { content; } > "$target" && confirmed &&
+        { [ -z "$syncs" ] || sync -- "$target" < /dev/null >&2; } &&
+        mv -f -- "$target" "$name" < /dev/null >&2; code=$? ;;
     append) there && { content; } >> "$name" && confirmed; code=$? ;;
     delete) rm -- "$name" < /dev/null >&2; code=$? ;;
     rename)
@@ -69,11 +91,16 @@ REFUSALS = (
 """Reasons for which opening a file or unlinking it fails with nothing changed."""
 
 
-def header(operation: Operation) -> bytes:
+def header(operation: Operation, overwriting: Overwriting = Overwriting.TRUNCATE) -> bytes:
     """The line that begins an operation."""
     size = operation.payload.size if operation.payload else 0
-    names = (operation.name, operation.target or ".", *_syncs(operation))
-    return " ".join((operation.kind.value, str(size), *map(escaped, names))).encode() + b"\n"
+    verb, target = operation.kind.value, operation.target or "."
+    if operation.kind is OperationKind.OVERWRITE:
+        verb = overwriting.value
+        if overwriting is Overwriting.REPLACE:
+            target = join(dirname(operation.name), f".replacing-{operation.identity}.tmp")
+    names = (operation.name, target, *_syncs(operation))
+    return " ".join((verb, str(size), *map(escaped, names))).encode() + b"\n"
 
 
 def escaped(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,8 @@ from persistence_tests.paths.origin import ANSWERING, NotConnected, Origin, fill
 if TYPE_CHECKING:
     import requests
 
+    from persistence_tests.model.operation import OperationKind
+    from persistence_tests.paths.request import RequestTemplate
     from persistence_tests.stack.stack import Stack
 
 _READERS = 8
@@ -189,15 +191,11 @@ class HttpPath:
             return f"{url}: {error}"
         return None if answer.ok and not answer.is_redirect else f"{url}: HTTP {answer.status_code}"
 
-    def writer(self, request: str, multipart: str | None = None, threads: int = 4) -> WritingPath:
-        """A writer that sends `request` ("POST /api/v1/media/{directory}") for each operation.
-
-        `multipart` names the form field that carries the file; without it the content is the body.
-        Placeholders: {name}, {directory} and {filename}. Raises UsageError for a request that is none.
-        """
+    def writer(self, requests: Mapping[OperationKind, RequestTemplate], writers: int = 4) -> WritingPath:
+        """A writer that sends for each operation the request of its kind, from so many threads."""
         from persistence_tests.paths.upload import HttpWriter
 
-        return HttpWriter(self._origin, request, multipart, threads)
+        return HttpWriter(self._origin, requests, writers)
 
     def close(self) -> None:
         if self._session is not None:

@@ -1,14 +1,16 @@
-"""Writes to files in a container through one shell that stays, operation by operation."""
+"""Writes to files in a container through shells that stay, operation by operation."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import PersistenceError
-from persistence_tests.model.operation import Outcome
+from persistence_tests.model.operation import OperationKind, Outcome
 from persistence_tests.paths import frames
 from persistence_tests.paths.base import Journal, PendingWrite
 from persistence_tests.paths.exec_stream import ExecFailed, ExecStream
@@ -27,18 +29,74 @@ class _Lost(Exception):
     """The shell is gone, or says nothing any more."""
 
 
-class ShellWriter:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The directory `under` below `root` in the first of the replicas that runs, and who writes there.
+
+    Without a `user` it is the container's own.
+    """
+
+    replicas: Callable[[], list[Container]]
+    root: str
+    under: str = ""
+    user: str = ""
+
+
+class DirectWriter:
+    """Writes in one place, from so many shells at once; no two of them get the same name.
+
+    `ok` when the shell's command ended with 0, and with it `sync` of file and directory where the
+    acknowledgement is fsync. `fail` where opening or unlinking was refused, or no program could be
+    started. `info` for all else.
+    """
+
+    def __init__(self, place: Place, overwriting: frames.Overwriting, writers: int) -> None:
+        self._place, self._overwriting, self._writers = place, overwriting, max(1, writers)
+
+    def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
+        waiting, lock = units(batch), threading.Lock()
+
+        def work() -> None:
+            with _Writer(self._place, self._overwriting, journal, stop) as writer:
+                while not stop.is_set():
+                    with lock:
+                        unit = next(waiting, None)
+                    if unit is None:
+                        return
+                    for pending in unit:
+                        if not stop.is_set():
+                            writer.make(pending)
+
+        if self._writers == 1:
+            work()
+            return
+        with ThreadPoolExecutor(self._writers, thread_name_prefix="writer") as pool:
+            for done in [pool.submit(work) for _ in range(self._writers)]:
+                done.result()
+
+
+def units(writes: Iterable[PendingWrite]) -> Iterator[list[PendingWrite]]:
+    """Each operation, after the directories that are made for it: what one writer must make in this order."""
+    unit: list[PendingWrite] = []
+    for write in writes:
+        unit.append(write)
+        if write.operation.kind is not OperationKind.MKDIR:
+            yield unit
+            unit = []
+    if unit:
+        yield unit
+
+
+class _Writer:
     """A context manager; `make` makes one operation and completes it in the journal."""
 
     def __init__(
-        self, replicas: Callable[[], list[Container]], root: str, journal: Journal, stop: threading.Event,
-        *, under: str = "", user: str = "",
-    ) -> None:  # fmt: skip
-        self._replicas, self._journal, self._stop = replicas, journal, stop
-        self._root, self._under, self._user = root, under, user
+        self, place: Place, overwriting: frames.Overwriting, journal: Journal, stop: threading.Event
+    ) -> None:
+        self._place, self._overwriting, self._journal, self._stop = place, overwriting, journal, stop
         self._shell: _Shell | None = None
 
-    def __enter__(self) -> ShellWriter:
+    def __enter__(self) -> _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,7 +106,7 @@ class ShellWriter:
         operation = pending.operation
         if self._shell is None:
             try:
-                self._shell = _Shell(self._replicas, self._root, self._under, self._user, self._stop)
+                self._shell = _Shell(self._place, self._stop)
             except (_Lost, PersistenceError) as error:
                 self._journal.invoked(operation)
                 self._journal.completed(operation.identity, Outcome.FAIL, f"not begun: {_said(error)}")
@@ -56,7 +114,7 @@ class ShellWriter:
                 return
         self._journal.invoked(operation)
         try:
-            code, sent, complaint = self._shell.make(pending)
+            code, sent, complaint = self._shell.make(pending, self._overwriting)
         except _Lost as error:
             self._drop()
             self._journal.completed(operation.identity, Outcome.INFO, str(error))
@@ -85,20 +143,14 @@ class ShellWriter:
 class _Shell:
     """The shell program of `frames` in the first replica that runs."""
 
-    def __init__(
-        self,
-        replicas: Callable[[], list[Container]],
-        root: str,
-        under: str,
-        user: str,
-        stop: threading.Event,
-    ) -> None:
-        container = next(iter(replicas()), None)
+    def __init__(self, place: Place, stop: threading.Event) -> None:
+        container = next(iter(place.replicas()), None)
         if container is None:
             raise _Lost("the service has no container")
         self._stop, self._lines, self._rest = stop, [], b""
         try:
-            self._stream = ExecStream(container, ["sh", "-c", frames.SCRIPT, "sh", root, under], user)
+            command = ["sh", "-c", frames.SCRIPT, "sh", place.root, place.under]
+            self._stream = ExecStream(container, command, place.user)
         except ExecFailed as error:
             raise _Lost(str(error)) from error
         try:
@@ -108,7 +160,7 @@ class _Shell:
             raise
         if complaint is not None:
             self.close()
-            raise _Lost(complaint or f"{container.name} has no shell, or cannot enter {root}")
+            raise _Lost(complaint or f"{container.name} has no shell, or cannot enter {place.root}")
 
     _lines: list[bytes]
 
@@ -120,10 +172,10 @@ class _Shell:
             return " ".join(ended.complaint.decode(errors="replace").split())
         return None if line == frames.READY else complaint.decode(errors="replace")
 
-    def make(self, pending: PendingWrite) -> tuple[int, bool, bytes]:
+    def make(self, pending: PendingWrite, overwriting: frames.Overwriting) -> tuple[int, bool, bytes]:
         """Exit code, whether its content was begun to be sent, and what was complained."""
         try:
-            self._send(frames.header(pending.operation))
+            self._send(frames.header(pending.operation, overwriting))
             line, complaint = self._until_marked()
             sent = line == frames.SEND
             if sent:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from persistence_tests.errors import EngineUnavailable, UsageError
-from persistence_tests.model.operation import Outcome, PayloadKind
+from persistence_tests.errors import EngineUnavailable
+from persistence_tests.model.operation import OperationKind, Outcome, PayloadKind
 from persistence_tests.paths.base import Journal, PendingWrite
-from persistence_tests.paths.origin import NotConnected, Origin, fill, is_stale, placeholders
+from persistence_tests.paths.origin import NotConnected, Origin, is_stale
+from persistence_tests.paths.request import RequestTemplate
 
 _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 411, 413, 415, 422})
 """Answers that say that the request was understood and not done.
@@ -23,8 +23,6 @@ _REFUSED = frozenset({400, 401, 403, 404, 405, 409, 411, 413, 415, 422})
 Not among them: 408 (the server gave up in the middle), 429 (often said by something in front of the
 server, after the request was passed on), 412 and the rest, which nobody documents for uploads.
 """
-_REQUEST = re.compile(r"([A-Z]+) (/\S*)")
-_KNOWN = {"name", "directory", "filename"}
 _TYPES = {
     PayloadKind.BYTES: "application/octet-stream",
     PayloadKind.TEXT: "text/plain; charset=utf-8",
@@ -47,17 +45,10 @@ class HttpWriter:
     `info`  everything else
     """
 
-    def __init__(self, origin: Origin, request: str, multipart: str | None, threads: int) -> None:
-        form = _REQUEST.fullmatch(request.strip())
-        unknown = placeholders(request) - _KNOWN
-        if form is None or unknown:
-            raise UsageError(
-                f"not a request: {request!r}",
-                remedy='a method and a path, such as "POST /api/v1/media/{directory}"; '
-                "placeholders are {name}, {directory} and {filename}",
-            )
-        self._method, self._url = form.groups()
-        self._origin, self._multipart, self._threads = origin, multipart, max(1, threads)
+    def __init__(
+        self, origin: Origin, requests: Mapping[OperationKind, RequestTemplate], threads: int
+    ) -> None:
+        self._origin, self._requests, self._threads = origin, requests, max(1, threads)
 
     def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         waiting, lock = iter(batch), threading.Lock()
@@ -84,7 +75,7 @@ class HttpWriter:
         operation = pending.operation
         journal.invoked(operation)
         try:
-            request = _Request.of(self._method, self._url, self._multipart, pending)
+            request = _Request.of(self._requests[operation.kind], pending)
             status, detail = sender.send(request)
         except NotSendable as error:
             journal.completed(operation.identity, Outcome.FAIL, f"not sent: {error}")
@@ -114,27 +105,28 @@ def classify(status: int, sent_whole: bool) -> Outcome:
 class _Request:
     """One request; its body is made as it is sent."""
 
-    def __init__(self, method: str, target: str, content_type: str | None, pending: PendingWrite) -> None:
-        self.method, self.target, self.content_type = method, target, content_type
+    def __init__(self, template: RequestTemplate, pending: PendingWrite) -> None:
+        self.method = template.method
+        self.target, self.headers = template.filled(pending.operation)
         self._content, self._operation = pending.content, pending.operation
         self._before = self._after = b""
         self.sent_whole = False
 
     @classmethod
-    def of(cls, method: str, url: str, multipart: str | None, pending: PendingWrite) -> _Request:
-        operation = pending.operation
-        directory, _, filename = operation.name.rpartition("/")
-        target = fill(url, {"name": operation.name, "directory": directory, "filename": filename})
+    def of(cls, template: RequestTemplate, pending: PendingWrite) -> _Request:
+        request, operation = cls(template, pending), pending.operation
         if pending.content is None:
-            return cls(method, target, None, pending)
+            return request
         kind = _TYPES[operation.payload.kind] if operation.payload else _TYPES[PayloadKind.BYTES]
-        if multipart is None:
-            return cls(method, target, kind, pending)
+        if template.multipart is None:
+            request.headers["Content-Type"] = kind
+            return request
+        filename = operation.name.rpartition("/")[2]
         if "\r" in filename or "\n" in filename:
             raise NotSendable("a file name in a multipart form cannot hold a line break")
         boundary = uuid4().hex
-        request = cls(method, target, f"multipart/form-data; boundary={boundary}", pending)
-        names = f"name={_parameter(multipart)}; filename={_parameter(filename)}"
+        request.headers["Content-Type"] = f"multipart/form-data; boundary={boundary}"
+        names = f"name={_parameter(template.multipart)}; filename={_parameter(filename)}"
         request._before = os.fsencode(
             f"--{boundary}\r\nContent-Disposition: form-data; {names}\r\nContent-Type: {kind}\r\n\r\n"
         )
@@ -144,7 +136,8 @@ class _Request:
     @property
     def length(self) -> int | None:
         if self._content is None:
-            return None
+            # Many servers ask for a length wherever there could be a body.
+            return 0 if self.method in ("POST", "PUT", "PATCH") else None
         return len(self._before) + self._content.size + len(self._after)
 
     def body(self) -> Iterator[bytes]:
@@ -160,7 +153,8 @@ class _Request:
 
     def contradictions(self, answer: bytes) -> str:
         """What a JSON answer says of the content that is not so; it does not undo the acknowledgement."""
-        payload = self._operation.payload
+        # What is said after an append may be of the whole file.
+        payload = None if self._operation.kind is OperationKind.APPEND else self._operation.payload
         try:
             said = json.loads(answer)
         except ValueError:
@@ -233,9 +227,7 @@ class _Sender:
         self, connection: http.client.HTTPConnection, request: _Request
     ) -> http.client.HTTPResponse:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        headers = dict(self._headers)
-        if request.content_type is not None:
-            headers |= {"Content-Type": request.content_type}
+        headers = self._headers | request.headers
         if request.length is not None:
             headers["Content-Length"] = str(request.length)
         for name, value in headers.items():

@@ -27,7 +27,7 @@ from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.meanwhile import Meanwhile, writing
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.verification import Observations, Verification
-from persistence_tests.run.writing import WritePlan
+from persistence_tests.run.writing import Batch, WritePlan
 
 if TYPE_CHECKING:
     from persistence_tests.events.gate import Gate
@@ -60,7 +60,7 @@ class Epoch:
         self._paths = paths
         self._number = number
         self._lock = threading.Lock()
-        self._plan = WritePlan(scenario, run.identity, run.settings.seed, run.identities)
+        self._plan = WritePlan(scenario, run.identity, run.settings.seed, run.identities, self.ledger)
         self.journal = RunJournal(self.record)
         observed = {declared.name for declared in began.paths}
         self._observed = {name: path for name, path in paths.items() if name in observed}
@@ -116,9 +116,19 @@ class Epoch:
         return wait_ready(self.stack, asking, ready.within if ready else READY_WITHIN)
 
     def write(self, step: str) -> list[str]:
-        """Make what the write rules ask for; the names written."""
+        """Make what the write rules ask for, new files first; the names that were touched."""
+        names = self._make(self._plan.batches(step, self._writer))
+        return list(dict.fromkeys([*names, *self.change(step)]))
+
+    def change(self, step: str) -> list[str]:
+        """Overwrite, append to, rename and delete what the rules say, of what is there; the names touched."""
+        with self._lock:  # others may go on writing meanwhile
+            batches = self._plan.changes(step, self._writer)
+        return self._make(batches)
+
+    def _make(self, batches: Iterable[Batch]) -> list[str]:
         names = []
-        for batch in self._plan.batches(step, self._writer):
+        for batch in batches:
             batch.writer.write(batch.writes, self.journal, threading.Event())
             names += batch.names
         return names
@@ -195,9 +205,9 @@ class Epoch:
     def _writer(self, rule: WriteRule) -> WritingPath:
         path = self._paths[rule.through]
         if isinstance(path, HttpPath):
-            return path.writer(rule.request or "", rule.multipart)
+            return path.writer(rule.requests, rule.writers)
         if isinstance(path, DirectPath):
-            return path
+            return path.writer(rule.overwriting, rule.writers)
         raise UsageError(f"the path {rule.through} cannot be written through")
 
     def _probe_absence(self) -> None:

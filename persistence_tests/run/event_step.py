@@ -51,6 +51,7 @@ class EventStep:
         self._before_backup = tuple(self._epoch.names())
         self._epoch.record(Checkpointed(self._step))
         self._after_backup = self._epoch.write_one(self._step)
+        self._epoch.change(self._step)
 
     def execute(self) -> None:
         epoch, step, control = self._epoch, self._step, self._epoch.stack.control

@@ -218,7 +218,7 @@ class ScenarioRun:
                 if name in (self._run.settings.paths or self._paths)
             ),
             rules=tuple(
-                RuleDeclared(rule.index, rule.through, rule.acknowledgement, rule.title)
+                RuleDeclared(rule.index, rule.through, rule.acknowledgement, rule.title, rule.operations)
                 for rule in scenario.rules
             ),
             promised=scenario.promise.classes,

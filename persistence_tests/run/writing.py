@@ -1,26 +1,31 @@
-"""What is written before an event: the operations that the scenario's write rules ask for."""
+"""What is written: the operations that the scenario's write rules ask for, before an event and during it."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import posixpath
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
-from persistence_tests.model.names import SUFFIXES, names_for
-from persistence_tests.model.operation import Operation, OperationKind
+from persistence_tests.model.names import SUFFIXES, NameTrait, names_for
+from persistence_tests.model.operation import Operation, OperationKind, PayloadKind, PayloadSpec
 from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite, WritingPath
+from persistence_tests.paths.frames import Overwriting
+from persistence_tests.paths.shell_writer import units
+from persistence_tests.run.changes import change_size, chosen
 
 if TYPE_CHECKING:
+    from persistence_tests.model.ledger import Ledger
     from persistence_tests.scenario.scenario import Scenario, WriteRule
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Writes of one rule, and the writer that makes them."""
+    """Operations of one rule, and the writer that makes them."""
 
     rule: WriteRule
     writer: WritingPath
@@ -28,37 +33,60 @@ class Batch:
 
     @property
     def names(self) -> list[str]:
-        """The files, without the directories that are made for them."""
-        return [write.operation.name for write in self.writes if write.content is not None]
+        """The files, those that a rename leads to among them, without the directories made for them."""
+        operations = [w.operation for w in self.writes if w.operation.kind is not OperationKind.MKDIR]
+        return [name for o in operations for name in (o.name, o.target) if name is not None]
+
+
+Writers = Callable[["WriteRule"], WritingPath]
 
 
 class WritePlan:
-    """Makes fresh operations for the write rules of a scenario; identities are unique within the run."""
+    """Makes operations for the write rules of a scenario; identities are unique within the run.
 
-    def __init__(self, scenario: Scenario, run: str, seed: int, identities: Iterator[int]) -> None:
+    One plan lasts as long as the names that it makes do: an epoch.
+    """
+
+    def __init__(
+        self, scenario: Scenario, run: str, seed: int, identities: Iterator[int], ledger: Ledger
+    ) -> None:
         self._scenario = scenario
         self._run = run
         self._seed = seed
         self._identities = identities
+        self._ledger = ledger
+        self._made: dict[int, set[str]] = defaultdict(set)
+        self._rounds = 0
 
     def batches(
-        self, step: str, writers: Callable[[WriteRule], WritingPath], *, largest: int | None = None,
+        self, step: str, writers: Writers, *, largest: int | None = None,
         count: int | None = None, rules: Iterable[WriteRule] | None = None,
     ) -> list[Batch]:  # fmt: skip
-        """One batch a rule. `count` replaces the rule's number of files, `largest` drops bigger sizes (bytes)."""
+        """New files, a batch a rule. `count` replaces the rule's number of files, `largest` drops bigger
+        sizes (bytes)."""
         return [
-            Batch(rule, writers(rule), list(self._writes(rule, step, range(count or rule.files), largest)))
+            Batch(rule, writers(rule), list(self._creates(rule, step, range(count or rule.files), largest)))
             for rule in (self._scenario.rules if rules is None else rules)
         ]
 
+    def changes(self, step: str, writers: Writers) -> list[Batch]:
+        """What the rules do to files that are there by now, each of which is taken once; a batch a rule."""
+        batches = [
+            Batch(rule, writers(rule), list(self._changes(rule, step))) for rule in self._scenario.rules
+        ]
+        return [batch for batch in batches if batch.writes]
+
     def endless(self, step: str, rule: WriteRule, largest: int, beyond: int | None) -> Iterator[PendingWrite]:
-        """Writes without end, each made when it is asked for, of at most `largest` bytes.
+        """New files without end, each made when it is asked for, of at most `largest` bytes, and among the first
+        of them `changes`; whatever these are to be done to is nobody else's from now on.
 
         Where the rule has sizes above `beyond`, the least of them is among them, and comes first.
         """
-        return self._writes(rule, step, itertools.count(), largest, beyond)
+        changes = list(units(self._changes(rule, step, largest)))
+        self._made[rule.index].difference_update(w.operation.name for unit in changes for w in unit)
+        return _mixed(units(self._creates(rule, step, itertools.count(), largest, beyond)), changes)
 
-    def _writes(
+    def _creates(
         self,
         rule: WriteRule,
         step: str,
@@ -74,32 +102,83 @@ class WritePlan:
             kind = rule.kinds[position % len(rule.kinds)]
             size = max(sizes[(position // len(rule.kinds)) % len(sizes)], Payload.minimum(kind))
             identity = next(self._identities)
-            directory = next(directories)
-            (name,) = names_for(
-                self._seed,
-                1,
-                directory,
-                SUFFIXES[kind],
-                rule.names,
-                unique=f"{step}-{identity}",
-                traits=rule.traits,
-            )
-            parent = posixpath.dirname(name)
-            if parent != directory and rule.request is None:
-                yield PendingWrite(self._operation(rule, OperationKind.MKDIR, parent), None)
-            payload = Payload.make(self._run, identity, kind, size)
-            create = self._operation(rule, OperationKind.CREATE, name, identity)
-            yield PendingWrite(dataclasses.replace(create, payload=payload.spec), payload)
+            name = self._new_name(rule, step, identity, next(directories), kind)
+            yield from self._directories(rule, name)
+            yield self._write(rule, OperationKind.CREATE, name, identity, kind, size)
+
+    def _changes(self, rule: WriteRule, step: str, largest: int | None = None) -> Iterator[PendingWrite]:
+        self._rounds += 1
+        random = Random(f"{self._seed} {self._rounds}")
+        # A copy: those who go on writing while an event is applied add to it.
+        for operation, name, kind in chosen(rule, self._ledger, tuple(self._made[rule.index]), random):
+            identity = next(self._identities)
+            match operation:
+                case OperationKind.OVERWRITE | OperationKind.APPEND:
+                    size = change_size(rule, operation, kind, random, largest)
+                    yield self._write(rule, operation, name, identity, kind, size)
+                case OperationKind.RENAME:
+                    target = self._renamed(rule, step, identity, name, kind, random)
+                    yield from self._directories(rule, target)
+                    yield PendingWrite(self._operation(rule, operation, name, identity, target=target), None)
+                case _:
+                    yield PendingWrite(self._operation(rule, operation, name, identity), None)
+
+    def _renamed(
+        self, rule: WriteRule, step: str, identity: int, name: str, kind: PayloadKind, random: Random
+    ) -> str:
+        """A new name in one of the rule's directories, or beside the old one where the request knows no other."""
+        request = rule.requests.get(OperationKind.RENAME)
+        if request is None or request.placeholders & {"to", "to_directory"}:
+            return self._new_name(rule, step, identity, random.choice(rule.into), kind)
+        flat = tuple(trait for trait in rule.traits if trait is not NameTrait.NESTED)
+        return self._new_name(rule, step, identity, posixpath.dirname(name), kind, flat)
+
+    def _new_name(
+        self, rule: WriteRule, step: str, identity: int, directory: str, kind: PayloadKind,
+        traits: Sequence[NameTrait] | None = None,
+    ) -> str:  # fmt: skip
+        given = rule.traits if traits is None else traits
+        style = rule.names if given else "plain"
+        unique = f"{step}-{identity}"
+        (name,) = names_for(self._seed, 1, directory, SUFFIXES[kind], style, unique=unique, traits=given)
+        self._made[rule.index].add(name)
+        return name
+
+    def _directories(self, rule: WriteRule, name: str) -> Iterator[PendingWrite]:
+        """Servers make the directories that a name asks for; a container's shell is told to."""
+        parent = posixpath.dirname(name)
+        if parent not in rule.into and not rule.served:
+            identity = next(self._identities)
+            yield PendingWrite(self._operation(rule, OperationKind.MKDIR, parent, identity), None)
+
+    def _write(
+        self, rule: WriteRule, kind: OperationKind, name: str, identity: int, content: PayloadKind, size: int
+    ) -> PendingWrite:
+        payload = Payload.make(self._run, identity, content, size)
+        return PendingWrite(self._operation(rule, kind, name, identity, payload.spec), payload)
 
     def _operation(
-        self, rule: WriteRule, kind: OperationKind, name: str, identity: int | None = None
-    ) -> Operation:
+        self, rule: WriteRule, kind: OperationKind, name: str, identity: int,
+        payload: PayloadSpec | None = None, target: str | None = None,
+    ) -> Operation:  # fmt: skip
+        replaces = kind is OperationKind.OVERWRITE and rule.overwriting is Overwriting.REPLACE
         return Operation(
-            identity=next(self._identities) if identity is None else identity,
+            identity=identity,
             kind=kind,
             name=name,
             path=rule.through,
             rule=rule.index,
             acknowledgement=rule.acknowledgement,
-            atomic=rule.atomic,
+            atomic=rule.atomic or replaces,
+            payload=payload,
+            target=target,
         )
+
+
+def _mixed(
+    news: Iterable[list[PendingWrite]], changes: Iterable[list[PendingWrite]]
+) -> Iterator[PendingWrite]:
+    waiting = iter(changes)
+    for new in news:
+        yield from new
+        yield from next(waiting, ())

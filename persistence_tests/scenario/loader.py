@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import Problem, ScenarioError
 from persistence_tests.model.names import NameTrait
-from persistence_tests.model.operation import Acknowledgement
+from persistence_tests.model.operation import Acknowledgement, OperationKind
 from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.paths.frames import Overwriting
 from persistence_tests.scenario import gates
 from persistence_tests.scenario.discovery import name_of
 from persistence_tests.scenario.document import Document, Location, read, shorten
@@ -32,6 +33,10 @@ from persistence_tests.stack.spec import StackSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from persistence_tests.paths.request import RequestTemplate
+
+WRITERS_OVER_HTTP = 4
 
 
 def load(path: str | Path, vocabulary: Vocabulary | None = None) -> Scenario:
@@ -248,11 +253,29 @@ def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
         names=part.names,
         traits=tuple(trait for trait in NameTrait if trait not in part.without),
         title=part.title or f"{part.files} files into {where} through {part.through}",
-        request=part.request,
-        multipart=part.multipart,
+        operations=tuple(kind for kind in OperationKind if kind.value in part.operations),
+        overwriting=part.overwrite or Overwriting.TRUNCATE,
+        requests=_requests(part),
+        writers=part.writers or (WRITERS_OVER_HTTP if part.request else 1),
         acknowledgement=promise.acknowledged[part.through],
         atomic=promise.atomic[part.through],
     )
+
+
+def _requests(part: WritePart) -> dict[OperationKind, RequestTemplate]:
+    from persistence_tests.paths.request import RequestTemplate
+
+    if part.request is None:
+        return {}
+    asked = {kind: getattr(part.request, kind.value, None) for kind in OperationKind}
+    form = part.request.create.send.partition(" ")[0]
+    return {
+        kind: RequestTemplate.parse(
+            one.send, part.multipart if one.send.partition(" ")[0] == form else None, one.headers
+        )
+        for kind, one in asked.items()
+        if one is not None
+    }
 
 
 def _steps(document: Document, entries: Any, words: Vocabulary) -> Iterator[PlannedEvent]:

@@ -9,7 +9,7 @@ from persistence_tests.errors import Problem
 from persistence_tests.model.operation import Acknowledgement
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
-from persistence_tests.scenario.requests import request_problem
+from persistence_tests.scenario.requests import operation_problems
 from persistence_tests.scenario.vocabulary import Vocabulary
 
 OWN_COMMANDS = ("backup", "restore")
@@ -69,7 +69,7 @@ def _rules(document: Document, vocabulary: Vocabulary, declared: list[str]) -> I
                 remedy = f"write through {listed(writing)}" if writing else "declare a path that can write"
                 yield document.problem((*location, "through"), what, remedy)
             else:
-                yield from request_problem(document, location, rule, served=vocabulary.is_http(through))
+                yield from operation_problems(document, location, rule, served=vocabulary.is_http(through))
 
 
 def _ready(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:

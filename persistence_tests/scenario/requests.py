@@ -1,4 +1,4 @@
-"""The `request` of a write rule: "POST /api/v1/media/{directory}"."""
+"""The operations of a write rule, and the requests that make them: "POST /api/v1/media/{directory}"."""
 
 from __future__ import annotations
 
@@ -6,54 +6,135 @@ from collections.abc import Iterator
 from typing import Any
 
 from persistence_tests.errors import Problem
+from persistence_tests.model.operation import OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
-from persistence_tests.scenario.problems import did_you_mean
+from persistence_tests.scenario.problems import did_you_mean, listed
 
-METHODS = ("POST", "PUT", "PATCH")
-FIELDS = ("directory", "filename", "name")
-"""`name` is the whole name below the root: `directory`, a slash and `filename`."""
+OPERATIONS = ("create", "overwrite", "append", "rename", "delete")
+METHODS = {
+    OperationKind.CREATE: ("POST", "PUT", "PATCH"),
+    OperationKind.OVERWRITE: ("PUT", "POST", "PATCH"),
+    OperationKind.APPEND: ("PATCH", "POST", "PUT"),
+    OperationKind.RENAME: ("POST", "PUT", "PATCH", "MOVE"),
+    OperationKind.DELETE: ("DELETE", "POST", "PUT", "PATCH"),
+}
+EXAMPLES = {
+    OperationKind.CREATE: "`POST /upload/{directory}` or `PUT /files/{name}`",
+    OperationKind.OVERWRITE: "`PUT /files/{name}`",
+    OperationKind.APPEND: "`PATCH /files/{name}`",
+    OperationKind.RENAME: "`POST /files/{name}?to={to}`",
+    OperationKind.DELETE: "`DELETE /files/{name}`",
+}
 
-_EXAMPLE = "write it like `POST /upload/{directory}` or `PUT /files/{name}`"
 
-
-def request_problem(
+def operation_problems(
     document: Document, rule_at: Location, rule: dict[str, Any], *, served: bool
 ) -> Iterator[Problem]:
-    """What is wrong with the request of a rule that writes through an HTTP path (`served`) or another one."""
-    from persistence_tests.paths.origin import placeholders
-
-    request = rule.get("request")
+    """What is wrong with the operations and requests of a rule that writes through an HTTP path (`served`)
+    or another one."""
+    wanted = _operations(rule)
+    yield from _too_few_files(document, rule_at, rule, wanted)
     if not served:
         for key in ("request", "multipart"):
             if key in rule:
                 what = f"`{rule['through']}` is not an HTTP path, it takes no `{key}`"
                 yield document.problem((*rule_at, key), what, "remove the key", key=True)
         return
+    if "overwrite" in rule:
+        what = f"how a file is overwritten through `{rule['through']}` is the server's own affair"
+        yield document.problem((*rule_at, "overwrite"), what, "remove the key", key=True)
     if "request" not in rule:
         what = f"writing through `{rule['through']}` needs a `request`"
-        yield document.problem(rule_at, what, f"add `request`, and {_EXAMPLE}", key=True)
+        yield document.problem(
+            rule_at, what, f"add `request`, and {_example(OperationKind.CREATE)}", key=True
+        )
         return
-    if not isinstance(request, str):
+    at, request = (*rule_at, "request"), rule["request"]
+    requests = {"create": request} if isinstance(request, str) else request
+    if not isinstance(requests, dict):
         return
-    at = (*rule_at, "request")
+    for place, name in enumerate(wanted):
+        if name not in requests and name != "create":
+            kind = OperationKind(name)
+            what = f"nothing says by which request `{rule['through']}` makes the operation `{name}`"
+            mapping = "add it to `request`" if isinstance(request, dict) else "make `request` a mapping"
+            remedy = f"{mapping}, with `{name}` like {EXAMPLES[kind]}"
+            yield document.problem((*rule_at, "operations", place), what, remedy)
+    for name, one in requests.items():
+        if name not in OPERATIONS:
+            continue
+        where = at if isinstance(request, str) else (*at, name)
+        if name not in wanted:
+            what = f"nothing sends this request: the rule's operations are {listed(wanted)}"
+            yield document.problem(
+                where, what, f"add `{name}` to `operations`", key=not isinstance(request, str)
+            )
+        yield from _request_problems(document, where, OperationKind(name), one, rule)
+
+
+def _operations(rule: dict[str, Any]) -> list[str]:
+    wanted = rule.get("operations", ["create"])
+    return [name for name in wanted if name in OPERATIONS] if isinstance(wanted, list) else ["create"]
+
+
+def _too_few_files(
+    document: Document, rule_at: Location, rule: dict[str, Any], wanted: list[str]
+) -> Iterator[Problem]:
+    files = rule.get("files")
+    if isinstance(files, int) and 1 <= files < len(wanted):
+        what = f"{files} files a step are too few for {len(wanted)} operations: each takes a file of its own"
+        yield document.problem((*rule_at, "files"), what, f"write at least {len(wanted)} files")
+
+
+def _request_problems(
+    document: Document, at: Location, kind: OperationKind, request: Any, rule: dict[str, Any]
+) -> Iterator[Problem]:
+    from persistence_tests.paths.origin import placeholders
+    from persistence_tests.paths.request import OF_THE_NAME, OF_THE_TARGET
+
+    headers = request.get("headers", {}) if isinstance(request, dict) else {}
+    if isinstance(request, dict):
+        at, request = (*at, "send"), request.get("send")
+    if not isinstance(request, str) or not isinstance(headers, dict):
+        return
     method, _, url = request.partition(" ")
-    if method not in METHODS:
-        yield document.problem(at, f"`{shorten(request)}` does not begin with a method that writes", _EXAMPLE)
+    if method not in METHODS[kind]:
+        does = "writes" if kind is OperationKind.CREATE else f"can {kind}"
+        what = f"`{shorten(request)}` does not begin with a method that {does}"
+        yield document.problem(at, what, _example(kind))
         return
     if not url.startswith("/") or url != url.strip() or " " in url:
-        yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _EXAMPLE)
+        yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _example(kind))
         return
-    fields = placeholders(url)
-    unknown = fields.difference(FIELDS)
+    fields = {field for text in (url, *map(str, headers.values())) for field in placeholders(text)}
+    known = sorted(OF_THE_NAME | OF_THE_TARGET) if kind is OperationKind.RENAME else sorted(OF_THE_NAME)
+    unknown = fields.difference(known)
     for field in sorted(unknown):
         what = f"`{{{shorten(field)}}}` is nothing that can be filled in"
-        yield document.problem(at, what, did_you_mean(field, FIELDS, "a request holds, in braces,"))
-    if unknown or "name" in fields:
+        yield document.problem(at, what, did_you_mean(field, known, "a request holds, in braces,"))
+    if unknown:
         return
-    if "filename" not in fields and "multipart" not in rule:
-        what = "the request does not say which file it writes"
-        remedy = "add `{name}` to the URL, or `multipart` with the name of the form's field"
+    if kind is OperationKind.RENAME and not fields & {"to", "to_filename"}:
+        yield document.problem(at, "the request does not say what the new name is", "add `{to}` to the URL")
+    yield from _unnamed(document, at, kind, fields, rule)
+
+
+def _unnamed(
+    document: Document, at: Location, kind: OperationKind, fields: set[str], rule: dict[str, Any]
+) -> Iterator[Problem]:
+    if "name" in fields:
+        return
+    carries = kind in (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
+    if "filename" not in fields and not (carries and "multipart" in rule):
+        what = f"the request does not say which file it {'writes' if carries else f'{kind}s'}"
+        remedy = "add `{name}` to the URL"
+        remedy += ", or `multipart` with the name of the form's field" if carries else ""
         yield document.problem(at, what, remedy)
     elif "directory" not in fields and rule.get("into") != ["."]:
-        what = "the request does not say into which directory it writes"
+        what = f"the request does not say {'into' if carries else 'in'} which directory it "
+        what += "writes" if carries else f"{kind}s"
         yield document.problem(at, what, "add `{directory}` to the URL, or write `into: [.]`")
+
+
+def _example(kind: OperationKind) -> str:
+    return f"write it like {EXAMPLES[kind]}"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from persistence_tests.model.names import NameTrait
-from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, OperationKind, PayloadKind, PromiseClass
 from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.paths.frames import Overwriting
 from persistence_tests.stack.spec import StackSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from persistence_tests.events.base import Event
+    from persistence_tests.paths.request import RequestTemplate
     from persistence_tests.scenario.document import Document
 
 
@@ -32,10 +35,9 @@ class Ready:
 class WriteRule:
     """Files written in each step, before its event; `index` is the rule's place in the file, from 0.
 
-    `files` is the number of files a step; `into` (relative to the root of the paths, "" is that root),
-    `kinds` and `sizes` (bytes) are taken in turn. `request` ("POST /api/v1/media/{directory}") is None for
-    a path that is not HTTP; `multipart` is the form field that carries the file, None where the body does.
-    `traits` are what hostile names may have.
+    `files` is the number of new files a step; `into` (relative to the root of the paths, "" is that root),
+    `kinds` and `sizes` (bytes) are taken in turn. `requests` has one for each of the `operations`, and none
+    for a path that is not HTTP. `traits` are what hostile names may have.
     """
 
     index: int
@@ -47,10 +49,16 @@ class WriteRule:
     names: Literal["plain", "hostile"]
     traits: tuple[NameTrait, ...]
     title: str
-    request: str | None
-    multipart: str | None
+    operations: tuple[OperationKind, ...]
+    overwriting: Overwriting
+    requests: Mapping[OperationKind, RequestTemplate]
+    writers: int
     acknowledgement: Acknowledgement
     atomic: bool
+
+    @property
+    def served(self) -> bool:
+        return bool(self.requests)
 
 
 @dataclass(frozen=True, slots=True)

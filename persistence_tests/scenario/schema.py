@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.paths.duration import Duration
+from persistence_tests.paths.frames import Overwriting
 from persistence_tests.scenario.document import shorten
 from persistence_tests.scenario.quantities import (
     ByteCount,
@@ -22,6 +23,7 @@ from persistence_tests.scenario.quantities import (
     UrlPath,
     wrong,
 )
+from persistence_tests.scenario.request_part import Requests
 from persistence_tests.scenario.vocabulary import Vocabulary
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -104,8 +106,14 @@ def _some(without: tuple[NameTrait, ...]) -> tuple[NameTrait, ...]:
     return without
 
 
+def _with_create(operations: tuple[str, ...]) -> tuple[str, ...]:
+    if "create" not in operations:
+        raise wrong("without `create` there is nothing to work on", "add `create`")
+    return operations
+
+
 class WritePart(Part):
-    """Files that are written in each step, before its event."""
+    """Files that are written in each step, before its event, and what is done to those written before."""
 
     through: Text = Field(description="The path that the files are written through.")
     into: Annotated[tuple[DirectoryOrRoot, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
@@ -126,15 +134,49 @@ class WritePart(Part):
     without: Annotated[tuple[NameTrait, ...], AfterValidator(_unlike), AfterValidator(_some)] = Field(
         default=(), description="What hostile names leave out because the stack documents that it refuses it."
     )
-    title: Text | None = Field(default=None, description="What the rule is called in reports.")
-    request: str | None = Field(
+    operations: Annotated[
+        tuple[Literal["create", "overwrite", "append", "rename", "delete"], ...],
+        Field(min_length=1),
+        AfterValidator(_unlike),
+        AfterValidator(_with_create),
+    ] = Field(
+        default=("create",),
+        description=(
+            "What is done: besides the new files of each step, an eighth as many of those written so far, in "
+            "this step or an earlier one, are overwritten, appended to, renamed, deleted; at least one each."
+        ),
+    )
+    overwrite: Overwriting | None = Field(
         default=None,
-        description="The request that writes a file through an HTTP path, with `{directory}` or `{name}`.",
-        examples=["POST /api/v1/media/{directory}"],
+        description=(
+            "How a path into a container overwrites a file: `truncate` empties it first (the default), "
+            "`in-place` writes over the old bytes, `replace` renames a temporary file, which is atomic."
+        ),
+    )
+    writers: int | None = Field(
+        default=None,
+        description=("How many write at once, each to names of its own; by default 4 over HTTP, else 1."),
+        ge=1,
+        le=64,
+    )
+    title: Text | None = Field(default=None, description="What the rule is called in reports.")
+    request: Requests | None = Field(
+        default=None,
+        description=(
+            "The request that writes a file through an HTTP path, with `{directory}` or `{name}`; or a mapping "
+            "with one for each operation."
+        ),
+        examples=[
+            "POST /api/v1/media/{directory}",
+            {"create": "POST /upload/{directory}", "delete": "DELETE /files/{name}"},
+        ],
     )
     multipart: Text | None = Field(
         default=None,
-        description="The multipart field that carries the file; without it the body is the file.",
+        description=(
+            "The multipart field that carries the file in `create`, and in all that is sent by the same method; "
+            "without it the body is the file."
+        ),
     )
 
 

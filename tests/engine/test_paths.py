@@ -25,6 +25,7 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.direct import DirectConfig, DirectPath
+from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
 
@@ -202,7 +203,7 @@ def volume(stack: TinyStack, **config: Any) -> VolumePath:
 
 def write(path: DirectPath, *batch: PendingWrite) -> Journal:
     journal = Journal()
-    path.write(batch, journal, threading.Event())
+    path.writer().write(batch, journal, threading.Event())
     return journal
 
 
@@ -388,6 +389,80 @@ def test_every_kind_of_operation(stack: TinyStack) -> None:
     assert set(view.directories) == {"a", "a/b"}
 
 
+@pytest.mark.parametrize("overwriting", Overwriting)
+def test_every_way_to_overwrite(stack: TinyStack, overwriting: Overwriting) -> None:
+    container = stack.run("api", **with_volume(stack))
+    fsync = Acknowledgement.FSYNC
+    batch = [
+        pending(1, "-longer", b"o" * 5000),
+        pending(2, "-longer", b"new", kind=OperationKind.OVERWRITE, acknowledgement=fsync),
+        pending(3, "shorter", b"old"),
+        pending(4, "shorter", b"n" * 70_000, kind=OperationKind.OVERWRITE),
+        pending(5, "emptied", b"old"),
+        pending(6, "emptied", b"", kind=OperationKind.OVERWRITE),
+        pending(7, "none", b"x", kind=OperationKind.OVERWRITE),
+    ]
+    files = "stat -c %i ./-longer shorter emptied"
+    journal = Journal()
+    direct(stack).writer(overwriting).write([batch[0], batch[2], batch[4]], journal, threading.Event())
+    before = container.exec_run(["sh", "-c", files], workdir=ROOT).output
+    direct(stack).writer(overwriting).write([batch[n] for n in (1, 3, 5, 6)], journal, threading.Event())
+    after = container.exec_run(["sh", "-c", files], workdir=ROOT).output
+
+    outcomes = {n: journal.outcome(n) for n in range(1, 8)}
+    assert outcomes == dict.fromkeys(range(1, 7), Outcome.OK) | {7: Outcome.FAIL}, journal.outcomes
+    seen = direct(stack).observe([]).observations
+    assert {name: written(each) for name, each in seen.items()} == {
+        "-longer": file_of(b"new"),
+        "shorter": file_of(b"n" * 70_000),
+        "emptied": file_of(b""),
+    }
+    assert (before == after) is (overwriting is not Overwriting.REPLACE)
+
+
+@pytest.mark.parametrize("overwriting", Overwriting)
+def test_an_overwrite_that_is_killed_leaves_what_its_kind_may_leave(
+    stack: TinyStack, overwriting: Overwriting
+) -> None:
+    container = stack.run("api", **with_volume(stack))
+    old, new = b"o" * 900_000, b"n" * 600_000
+    write(direct(stack), pending(1, "file", old))
+    journal = Journal()
+    killed = pending(2, "file", new, kind=OperationKind.OVERWRITE, before_last=container.kill)
+    direct(stack).writer(overwriting).write([killed], journal, threading.Event())
+
+    assert journal.outcome(2) is Outcome.INFO
+    seen = volume(stack).observe(["file"]).observations
+    content = volume(stack).read("file", 1 << 20)
+    written_over = len(content) - len(content.lstrip(b"n"))
+    match overwriting:
+        case Overwriting.TRUNCATE:
+            assert 0 < written_over == len(content) < len(new)
+        case Overwriting.IN_PLACE:
+            assert len(content) == len(old) and 0 < written_over < len(new)
+        case Overwriting.REPLACE:
+            assert content == old
+            assert set(seen) == {"file", ".replacing-2.tmp"}
+
+
+def meet(barrier: threading.Barrier) -> None:
+    barrier.wait()
+
+
+def test_writers_write_at_the_same_time(stack: TinyStack) -> None:
+    stack.run("api", **with_volume(stack))
+    together = threading.Barrier(3, timeout=30)
+    batch = [pending(n, f"f{n}", bytes([n]) * 200_000, before_last=lambda: meet(together)) for n in (1, 2, 3)]
+    journal = Journal()
+    direct(stack).writer(writers=3).write(batch, journal, threading.Event())
+
+    assert [what for what, _ in journal.lines] == ["invoked"] * 3 + ["ok"] * 3
+    seen = direct(stack).observe([]).observations
+    assert {n: written(seen[f"f{n}"]) for n in (1, 2, 3)} == {
+        n: file_of(bytes([n]) * 200_000) for n in (1, 2, 3)
+    }
+
+
 def test_refusals_that_changed_nothing_fail_and_the_rest_is_unknown(stack: TinyStack) -> None:
     prepared(
         stack, "echo there > there; mkdir directory closed; chmod 777 .; chmod 555 closed", user="1000:1000"
@@ -468,7 +543,9 @@ def test_stop_ends_the_batch(stack: TinyStack) -> None:
     journal, stop = Journal(), threading.Event()
     journal.on_invoked = lambda operation: stop.set() if operation.identity == 3 else None
 
-    direct(stack).write([pending(number, f"f{number}", b"x") for number in range(1, 10)], journal, stop)
+    direct(stack).writer().write(
+        [pending(number, f"f{number}", b"x") for number in range(1, 10)], journal, stop
+    )
 
     assert journal.lines == [(what, n) for n in (1, 2, 3) for what in ("invoked", "ok")]
 
@@ -482,7 +559,7 @@ def test_a_paused_container_is_given_up_after_stop(stack: TinyStack, monkeypatch
         container.pause()
         stop.set()
 
-    direct(stack).write([pending(1, "a", b"a" * 100_000, before_last=pause)], journal, stop)
+    direct(stack).writer().write([pending(1, "a", b"a" * 100_000, before_last=pause)], journal, stop)
     assert journal.outcome(1) is Outcome.INFO and "no answer" in journal.outcomes[1][1]
     assert "is paused" in direct(stack).observe(["a"]).method
     container.unpause()

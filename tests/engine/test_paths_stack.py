@@ -71,7 +71,7 @@ def test_a_stack_is_written_and_read_up_and_down(tmp_path: Path) -> None:
             direct = kind("direct").open("direct", kind("direct").config(service="api", root=root), stack)
             assert isinstance(direct, DirectPath)
             batch, journal = payloads("direct"), Journal()
-            direct.write(batch, journal, threading.Event())
+            direct.writer().write(batch, journal, threading.Event())
 
             assert set(journal.outcomes.values()) == {Outcome.OK}
             sent = {p.operation.name: p.operation.payload.sha256 for p in batch if p.operation.payload}
@@ -82,11 +82,11 @@ def test_a_stack_is_written_and_read_up_and_down(tmp_path: Path) -> None:
         options = {"service": "api", "root": "/data/files", "under": "own/part", "user": "www-data"}
         below = kind("direct").open("direct", kind("direct").config(**options), stack)
         assert isinstance(below, DirectPath)
-        below.write(payloads("direct"), refused := Journal(), threading.Event())
+        below.writer().write(payloads("direct"), refused := Journal(), threading.Event())
         assert set(refused.outcomes.values()) == {Outcome.FAIL}  # the volume is root's
         assert below.observe(()).observations == {}
         stack.compose.run("exec", "-T", "api", "chmod", "777", "/data/files")
-        below.write(payloads("direct"), journal := Journal(), threading.Event())
+        below.writer().write(payloads("direct"), journal := Journal(), threading.Event())
         assert set(journal.outcomes.values()) == {Outcome.OK}
         seen = below.observe(())
         assert seen.method == "exec as www-data"

@@ -30,7 +30,7 @@ from persistence_tests.paths import PATHS, kind
 from persistence_tests.paths.archive import read_member, read_tree
 from persistence_tests.paths.direct import DirectConfig
 from persistence_tests.paths.duration import Duration, seconds
-from persistence_tests.paths.frames import REFUSALS, escaped, header, refused
+from persistence_tests.paths.frames import REFUSALS, Overwriting, escaped, header, refused
 from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
 from persistence_tests.paths.members import BrokenArchive
 from persistence_tests.paths.volume import VolumeConfig
@@ -362,6 +362,10 @@ def test_what_is_synced_before_an_operation_counts() -> None:
     assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 5 a/b .\n"
     assert header(operation(OperationKind.DELETE)) == b"delete 0 a/b . a\n"
     assert header(operation(OperationKind.RENAME)) == b"rename 0 a/b c/d c/d c a\n"
+    overwrite = operation(OperationKind.OVERWRITE)
+    assert header(overwrite) == b"truncate 0 a/b . a/b a\n"
+    assert header(overwrite, Overwriting.IN_PLACE) == b"in-place 0 a/b . a/b a\n"
+    assert header(overwrite, Overwriting.REPLACE) == b"replace 0 a/b a/.replacing\\00551.tmp a/b a\n"
     assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . a/b a .\n"
 
 

@@ -32,6 +32,7 @@ from persistence_tests.model.operation import (
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.http import HttpConfig, HttpPath
 from persistence_tests.paths.origin import fill, quoted
+from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.upload import classify
 
 
@@ -455,7 +456,8 @@ def send(
     stop: threading.Event | None = None,
 ) -> Journal:
     journal = Journal()
-    path_to(port).writer(request, multipart, threads).write(batch, journal, stop or threading.Event())
+    requests = dict.fromkeys(OperationKind, RequestTemplate.parse(request, multipart))
+    path_to(port).writer(requests, threads).write(batch, journal, stop or threading.Event())
     return journal
 
 
@@ -578,7 +580,8 @@ def test_a_connection_closed_between_requests_is_made_anew(server: Server) -> No
 
     batch = [pending(number, f"d/{number}", b"x") for number in range(1, 4)]
     journal = Journal()
-    writer = path_to(server.port).writer("POST /{directory}", "file", 1)
+    requests = {OperationKind.CREATE: RequestTemplate.parse("POST /{directory}", "file")}
+    writer = path_to(server.port).writer(requests, 1)
 
     class Patient(Journal):
         def invoked(self, operation: Operation) -> None:
@@ -701,4 +704,4 @@ def test_writers_share_the_batch_and_stop_when_told(server: Server) -> None:
 )
 def test_a_request_that_is_none_is_refused(request_line: str) -> None:
     with pytest.raises(UsageError):
-        path_to(1).writer(request_line, "file")
+        RequestTemplate.parse(request_line, "file")

@@ -77,6 +77,41 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "request with unknown field": [("{directory}", "{dir}")],
     "request without file": [("multipart: file, ", "")],
     "request without directory": [("POST /files/{directory}", "POST /files")],
+    "operation without request": [("into: [uploads]", "into: [uploads], operations: [create, delete]")],
+    "operation without request in a mapping": [
+        ('"POST /files/{directory}"', '{ create: "POST /files/{directory}", overwrite: "PUT /files/{name}" }'),
+        ("into: [uploads]", "into: [uploads], operations: [create, overwrite, rename]"),
+    ],
+    "request for an operation that is not made": [
+        ('"POST /files/{directory}"', '{ create: "POST /files/{directory}", delete: "DELETE /files/{name}" }')
+    ],
+    "request for no operation": [
+        ('"POST /files/{directory}"', '{ create: "POST /files/{directory}", remove: "DELETE /files/{name}" }')
+    ],
+    "requests without create": [('"POST /files/{directory}"', '{ overwrite: "PUT /files/{name}" }')],
+    "requests that are wrong": [
+        ("into: [uploads]", "into: [uploads], operations: [create, overwrite, append, rename, delete]"),
+        ('"POST /files/{directory}"', """{
+      create: "POST /files/{directory}",
+      overwrite: "GET /files/{name}",
+      append: "PATCH files/{name}",
+      rename: "POST /files/{name}",
+      delete: "DELETE /files/{to}" }"""),
+    ],
+    "request that is a number": [('"POST /files/{directory}"', "3")],
+    "request of an operation that is a list": [('"POST /files/{directory}"', "{ create: [POST] }")],
+    "request with unknown key": [('"POST /files/{directory}"', '{ create: { send: "POST /{name}", header: {} } }')],
+    "rename by header without the new name": [
+        ("into: [uploads]", "into: [uploads], operations: [create, rename]"),
+        ('"POST /files/{directory}"', """{ create: "POST /files/{directory}",
+      rename: { send: "MOVE /files/{name}", headers: { Destination: "/files/{two}" } } }"""),
+    ],
+    "unknown operation": [("files: 4", "operations: [create, modify]")],
+    "operations without create": [("files: 4", "operations: [overwrite]")],
+    "fewer files than operations": [("files: 4", "files: 2, operations: [create, append, delete]")],
+    "way to overwrite of a server": [("into: [uploads]", "into: [uploads], overwrite: in-place")],
+    "no way to overwrite": [("files: 4", "overwrite: atomic")],
+    "no writers": [("files: 4", "writers: 0")],
     "ready by an unknown path": [("ready: { path: api", "ready: { path: apy")],
     "ready by a path without URL": [("ready: { path: api", "ready: { path: direct")],
     "ready by a path and no URL": [("ready: { path: api, url: /health }", "ready: { path: api }")],

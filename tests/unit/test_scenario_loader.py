@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from persistence_tests.errors import ScenarioError, UsageError
 from persistence_tests.model.names import NameTrait
-from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, OperationKind, PayloadKind, PromiseClass
 from persistence_tests.model.payload import DEFAULT_SIZES
 from persistence_tests.model.records import Claim, StepPlanned
+from persistence_tests.paths.frames import Overwriting
+from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.scenario import Ready, find, load
 from persistence_tests.scenario.quantities import byte_count, directory, mode
 from persistence_tests.scenario.references import step_names
@@ -44,11 +46,36 @@ def test_rules_with_their_defaults(tmp_path: Path) -> None:
     direct, api = loaded(tmp_path, SOUND).rules
     assert (direct.index, direct.through, direct.into, direct.files) == (0, "direct", ("admin", "blog"), 4)
     assert (direct.kinds, direct.sizes, direct.names) == ((PayloadKind.BYTES,), DEFAULT_SIZES, "hostile")
-    assert (direct.request, direct.multipart) == (None, None)
+    assert (direct.operations, direct.requests, direct.writers) == ((OperationKind.CREATE,), {}, 1)
+    assert direct.overwriting is Overwriting.TRUNCATE
     assert (direct.acknowledgement, direct.atomic) == (Acknowledgement.EXIT_0, False)
     assert direct.title == "4 files into admin, blog through direct"
-    assert (api.index, api.request, api.multipart) == (1, "POST /files/{directory}", "file")
+    assert (api.index, api.writers) == (1, 4)
+    assert api.requests == {OperationKind.CREATE: RequestTemplate("POST", "/files/{directory}", "file")}
     assert (api.acknowledgement, api.atomic) == (Acknowledgement.HTTP_2XX, True)
+
+
+def test_operations_and_their_requests(tmp_path: Path) -> None:
+    requests = (
+        "{ create: 'POST /files/{directory}', overwrite: 'PUT /files/{name}', append: 'POST /more/{name}', "
+        "rename: { send: 'MOVE /files/{name}', headers: { Destination: '/files/{to}' } }, "
+        "delete: 'DELETE /files/{name}' }"
+    )
+    every = "operations: [delete, create, overwrite, append, rename]"
+    content = SOUND.replace('"POST /files/{directory}"', requests)
+    content = content.replace("into: [uploads]", f"into: [uploads], {every}, writers: 7")
+    content = content.replace("files: 4", f"files: 5, {every}, overwrite: in-place, writers: 3")
+    direct, api = loaded(tmp_path, content).rules
+    kinds = tuple(kind for kind in OperationKind if kind is not OperationKind.MKDIR)
+    assert direct.operations == api.operations == kinds
+    assert (direct.overwriting, direct.writers, api.writers) == (Overwriting.IN_PLACE, 3, 7)
+    assert api.requests == {
+        OperationKind.CREATE: RequestTemplate("POST", "/files/{directory}", "file"),
+        OperationKind.OVERWRITE: RequestTemplate("PUT", "/files/{name}"),
+        OperationKind.APPEND: RequestTemplate("POST", "/more/{name}", "file"),
+        OperationKind.RENAME: RequestTemplate("MOVE", "/files/{name}", None, {"Destination": "/files/{to}"}),
+        OperationKind.DELETE: RequestTemplate("DELETE", "/files/{name}"),
+    }
 
 
 def test_steps_carry_their_line(tmp_path: Path) -> None:

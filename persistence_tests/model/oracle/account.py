@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from persistence_tests.model.closure import Directory, Exactly, States
+from persistence_tests.model.closure import Absent, Directory, Exactly, States
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.operation import Operation, OperationKind, Outcome
 from persistence_tests.model.oracle.facts import Facts, Wrong
@@ -167,10 +167,12 @@ class Scenario:
 
 
 def shows(operation: Operation, states: States) -> bool:
-    """Whether the name surely is what the operation made of it, and is there to be seen."""
+    """Whether the name surely is what the operation made of it."""
     if len(states) != 1:
         return False
     (state,) = states
+    if operation.kind is OperationKind.DELETE:
+        return isinstance(state, Absent)
     if operation.kind is OperationKind.MKDIR:
         return isinstance(state, Directory)
     moved = operation.kind is OperationKind.RENAME

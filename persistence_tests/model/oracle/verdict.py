@@ -7,8 +7,8 @@ lost           the stack did not come back, and a stored path shows a finding
 unavailable    the stack did not come back
 lost           there is a finding
 inconclusive   something was wrong before the event already (a finding of the first step, `up`), a path could
-               not be read, something could not be told, or nothing was shown ("never green for nothing":
-               each rule's write seen before on every path, a name checked on each after)
+               not be read, something could not be told, or nothing was shown ("never green for nothing": of
+               each rule one write of each kind seen before on every path, a name checked on each after)
 kept
 """
 
@@ -21,7 +21,7 @@ from persistence_tests.model.operation import OperationKind
 from persistence_tests.model.oracle.account import OPENING, Account, Scenario
 from persistence_tests.model.oracle.facts import Wrong
 from persistence_tests.model.oracle.passes import Judgement, some
-from persistence_tests.model.records import DataFate
+from persistence_tests.model.records import DataFate, RuleDeclared
 
 EVIDENCE_LINES = 10
 
@@ -126,25 +126,9 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
         yield "the scenario declares no path"
     if not scenario.began.rules:
         yield "the scenario writes nothing"
-    place = "" if account.opening else " before the event"
     for rule in scenario.began.rules:
-        mine = [o for o in account.operations if o.rule == rule.index]
-        acknowledged = [o for o in mine if o.identity in account.acknowledged]
-        # A directory is not a file that a server hands out: only stored paths can show one.
-        stored = {path.name for path in scenario.began.paths if path.stored}
-        if any(
-            account.seen_right.get(o.identity, set())
-            >= (stored if o.kind is OperationKind.MKDIR and stored else set(paths))
-            for o in acknowledged
-        ):
-            continue
-        what = f"of the writes of rule {rule.index} ({rule.title or rule.through})"
-        if not acknowledged:
-            yield f"{what}, none was acknowledged"
-        else:
-            best = max((account.seen_right.get(o.identity, set()) for o in acknowledged), key=len)
-            unseen = ", ".join(path for path in paths if path not in best)
-            yield f"{what}, none was seen right on every path{place} (not on {unseen})"
+        for kind in rule.operations or (None,):
+            yield from _operation_unshown(scenario, account, rule, kind)
     when = "" if account.opening else " after the event"
     destroyed = account.began is not None and account.began.fate is DataFate.DESTROYED
     cannot = {v.path for v in scenario.facts.vantages if not v.shows_absence}
@@ -155,6 +139,40 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
                 yield f"no name was checked on {path}{when}"
         elif unseen_names := account.to_be_seen - seen:
             yield f"{path} was not asked{when} for {some(unseen_names)}"
+
+
+def _operation_unshown(
+    scenario: Scenario, account: Account, rule: RuleDeclared, kind: OperationKind | None
+) -> Iterator[str]:
+    """Of each kind of operation of a rule, one must have been seen right on every path that can show it."""
+    mine = [o for o in account.operations if o.rule == rule.index and kind in (None, o.kind)]
+    acknowledged = [o for o in mine if o.identity in account.acknowledged]
+    place = "" if account.opening else " before the event"
+    what = "writes" if kind in (None, OperationKind.CREATE) else f"{kind} operations"
+    what = f"of the {what} of rule {rule.index} ({rule.title or rule.through})"
+    if not acknowledged:
+        yield f"{what}, none was acknowledged"
+        return
+    if not _showing(scenario, acknowledged[0].kind):
+        yield f"{what}, none can be seen: no path can show that a name is absent"
+        return
+    unseen = [
+        [path for path in _showing(scenario, o.kind) if path not in account.seen_right.get(o.identity, ())]
+        for o in acknowledged
+    ]
+    if all(unseen):
+        _, least = min((len(paths), paths) for paths in unseen)
+        yield f"{what}, none was seen right on every path{place} (not on {', '.join(least)})"
+
+
+def _showing(scenario: Scenario, kind: OperationKind) -> list[str]:
+    """The paths that can show what such an operation did."""
+    vantages = scenario.facts.vantages
+    if kind is OperationKind.DELETE:
+        return [v.path for v in vantages if v.shows_absence]
+    # A directory is not a file that a server hands out: only stored paths can show one.
+    stored = [v.path for v in vantages if v.stored]
+    return stored if kind is OperationKind.MKDIR and stored else [v.path for v in vantages]
 
 
 def _blind(scenario: Scenario) -> Iterator[str]:

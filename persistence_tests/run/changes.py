@@ -1,0 +1,61 @@
+"""Which of the files written so far are changed, and how: a choice that the seed makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from random import Random
+from typing import TYPE_CHECKING
+
+from persistence_tests.model.closure import Exactly
+from persistence_tests.model.operation import OperationKind, PayloadKind
+from persistence_tests.model.payload import Payload
+
+if TYPE_CHECKING:
+    from persistence_tests.model.ledger import Ledger
+    from persistence_tests.scenario.scenario import WriteRule
+
+CHANGED = 8
+"""Of so many new files a step one is changed, by each operation."""
+LARGEST_APPEND = 64 * 1024
+"""Bytes: what is appended stays for as long as the stack does."""
+
+
+def chosen(
+    rule: WriteRule, ledger: Ledger, names: Collection[str], random: Random
+) -> Iterator[tuple[OperationKind, str, PayloadKind]]:
+    """Operations of the rule, each on a name of its own whose content is known, with the kind of content.
+
+    A name of which anything is open (an operation without an answer, one that an event did not promise to
+    keep) is never chosen.
+    """
+    kinds = [kind for kind in rule.operations if kind is not OperationKind.CREATE]
+    free = [(name, kind) for name in sorted(names) if (kind := content_kind(ledger, name)) is not None]
+    random.shuffle(free)
+    for operation in kinds * max(1, rule.files // CHANGED):
+        place = next((at for at, (_, kind) in enumerate(free) if possible(operation, kind)), None)
+        if place is not None:
+            name, kind = free.pop(place)
+            yield operation, name, kind
+
+
+def content_kind(ledger: Ledger, name: str) -> PayloadKind | None:
+    """The kind of content of a file about which nothing is open; None for every other name."""
+    if not ledger.is_settled(name):
+        return None
+    (state,) = ledger.states(name)
+    return state.version.pieces[0].kind if isinstance(state, Exactly) else None
+
+
+def possible(operation: OperationKind, kind: PayloadKind) -> bool:
+    """An image with more after its end is none; what has a least size is such a thing."""
+    return operation is not OperationKind.APPEND or Payload.minimum(kind) == 0
+
+
+def change_size(
+    rule: WriteRule, operation: OperationKind, kind: PayloadKind, random: Random, largest: int | None = None
+) -> int:
+    """Bytes that an overwrite or an append writes; `largest` drops bigger ones."""
+    if operation is OperationKind.APPEND:
+        return random.choice([size for size in rule.sizes if 0 < size <= LARGEST_APPEND] or [1])
+    sizes = [size for size in rule.sizes if largest is None or size <= largest] or [min(rule.sizes)]
+    return max(random.choice(sizes), Payload.minimum(kind))

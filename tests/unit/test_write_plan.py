@@ -1,0 +1,249 @@
+"""What a plan chooses to do to the files of a step, against a replay of all that was done so far."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from persistence_tests.model.closure import Absent, Exactly
+from persistence_tests.model.ledger import Ledger
+from persistence_tests.model.names import NameTrait
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadKind,
+)
+from persistence_tests.model.records import Completed, Invoked
+from persistence_tests.paths.base import PendingWrite
+from persistence_tests.paths.frames import Overwriting
+from persistence_tests.paths.request import RequestTemplate
+from persistence_tests.paths.shell_writer import units
+from persistence_tests.run.writing import WritePlan
+from persistence_tests.scenario.scenario import WriteRule
+from tests.unit.reference_model import Act, worlds
+
+EVERY = tuple(kind for kind in OperationKind if kind is not OperationKind.MKDIR)
+RULE = WriteRule(
+    index=0,
+    through="direct",
+    into=("admin", "blog"),
+    files=8,
+    kinds=(PayloadKind.BYTES, PayloadKind.PNG, PayloadKind.TEXT),
+    sizes=(0, 1, 100, 5000),
+    names="hostile",
+    traits=tuple(NameTrait),
+    title="",
+    operations=EVERY,
+    overwriting=Overwriting.TRUNCATE,
+    requests={},
+    writers=1,
+    acknowledgement=Acknowledgement.EXIT_0,
+    atomic=True,
+)
+LONG_INFO = 5
+examples = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Play:
+    """A plan whose operations end as they are told, and what a store must have made of them."""
+
+    def __init__(self, rule: WriteRule = RULE, seed: int = 7) -> None:
+        self.ledger = Ledger()
+        self.plan = WritePlan(_scenario(rule), "run-1", seed, itertools.count(1), self.ledger)
+        self.acts: list[Act] = []
+        self.there: set[str] = set()
+        self.open: set[str] = set()
+        self.seen: set[str] = set()
+
+    def creates(self, step: str, outcomes: Iterable[Outcome] = ()) -> list[Operation]:
+        return self._end(self.plan.batches(step, _nobody), outcomes)
+
+    def changes(self, step: str, outcomes: Iterable[Outcome] = ()) -> list[Operation]:
+        return self._end(self.plan.changes(step, _nobody), outcomes)
+
+    def endless(self, step: str, count: int) -> list[PendingWrite]:
+        return list(itertools.islice(self.plan.endless(step, RULE, 1000, None), count))
+
+    def _end(self, batches: Iterable[Any], outcomes: Iterable[Outcome]) -> list[Operation]:
+        operations = [write.operation for batch in batches for write in batch.writes]
+        self.check(operations)
+        told = itertools.chain(outcomes, itertools.repeat(Outcome.OK))
+        for operation in operations:
+            outcome = Outcome.OK if operation.kind is OperationKind.MKDIR else next(told)
+            self.ledger.record(Invoked(operation))
+            self.ledger.record(Completed(operation.identity, outcome))
+            if operation.kind is not OperationKind.MKDIR:
+                self._done(operation, outcome)
+        return operations
+
+    def check(self, operations: Iterable[Operation]) -> None:
+        """No name twice, none that is open or not there; new names are new."""
+        touched: set[str] = set()
+        for operation in operations:
+            if operation.kind is OperationKind.MKDIR:
+                continue
+            names = {operation.name, operation.target or operation.name}
+            assert not names & touched
+            touched |= names
+            new = operation.name if operation.kind is OperationKind.CREATE else operation.target
+            assert new not in self.seen
+            if operation.kind is not OperationKind.CREATE:
+                assert operation.name in self.there and operation.name not in self.open
+            self.seen |= names
+
+    def _done(self, operation: Operation, outcome: Outcome) -> None:
+        content = ((operation.identity, 0),) if operation.payload else ()
+        target = operation.target or ""
+        self.acts.append(Act(operation.kind.value, operation.name, content, target, fate=outcome.value))
+        if outcome is Outcome.INFO:
+            self.open |= {operation.name, operation.target or operation.name}
+        elif outcome is Outcome.OK:
+            gone = operation.kind in (OperationKind.DELETE, OperationKind.RENAME)
+            self.there -= {operation.name} if gone else set()
+            self.there |= (
+                {operation.target or operation.name} if operation.kind is not OperationKind.DELETE else set()
+            )
+
+
+def _scenario(rule: WriteRule) -> Any:
+    return SimpleNamespace(rules=(rule,))
+
+
+def _nobody(_: WriteRule) -> Any:
+    return None
+
+
+rounds = st.lists(
+    st.tuples(st.booleans(), st.lists(st.sampled_from((Outcome.OK, Outcome.OK, Outcome.FAIL, Outcome.INFO)))),
+    max_size=5,
+)
+
+
+def bounded(told: list[tuple[bool, list[Outcome]]]) -> list[tuple[bool, list[Outcome]]]:
+    """Every operation without an answer doubles the stores that are possible."""
+    left = iter(range(LONG_INFO))
+    return [
+        (new, [Outcome.OK if o is Outcome.INFO and next(left, None) is None else o for o in outcomes])
+        for new, outcomes in told
+    ]
+
+
+@examples
+@given(rounds.map(bounded), st.integers(0, 1000))
+def test_a_plan_never_touches_an_open_name_and_the_ledger_knows_what_it_led_to(
+    told: list[tuple[bool, list[Outcome]]], seed: int
+) -> None:
+    play = Play(seed=seed)
+    play.creates("up")
+    for number, (new, outcomes) in enumerate(told):
+        (play.creates if new else play.changes)(f"step-{number}", outcomes)
+    possible = worlds(play.acts)
+    for name in play.ledger.names():
+        expected = {world.as_dict().get(name) for world in possible}
+        states = {
+            None if isinstance(state, Absent) else tuple((p.operation, 0) for p in state.version.pieces)
+            for state in play.ledger.states(name)
+            if isinstance(state, Absent | Exactly)
+        }
+        assert states == expected
+
+
+@examples
+@given(st.integers(0, 1000), st.integers(5, 20))
+def test_every_operation_of_a_rule_occurs_in_every_step(seed: int, files: int) -> None:
+    play = Play(replace(RULE, files=files), seed)
+    for step in ("up", "restart", "kill"):
+        made = [*play.creates(step), *play.changes(step)]
+        count = {kind: sum(operation.kind is kind for operation in made) for kind in EVERY}
+        each = max(1, files // 8)
+        assert count == {kind: files if kind is OperationKind.CREATE else each for kind in EVERY}
+        untouched = {o.name for o in made if o.kind is OperationKind.CREATE} & play.there
+        assert any(sum(name in (o.name, o.target) for o in made) == 1 for name in untouched)
+
+
+def test_the_same_seed_chooses_the_same_and_another_one_does_not() -> None:
+    def made(seed: int) -> list[Operation]:
+        play = Play(seed=seed)
+        return [*play.creates("up"), *play.changes("up"), *play.creates("kill"), *play.changes("kill")]
+
+    assert made(1) == made(1)
+    assert [(o.kind, o.name) for o in made(1)] != [(o.kind, o.name) for o in made(2)]
+
+
+def test_files_of_earlier_steps_are_changed_too_and_images_are_never_appended_to() -> None:
+    play = Play()
+    created = {o.name: step for step in ("up", "restart") for o in play.creates(step)}
+    steps, kinds = set(), set()
+    for number in range(12):
+        for operation in play.changes(f"step-{number}"):
+            steps.add(created.get(operation.name))
+            if operation.kind is OperationKind.APPEND:
+                kinds.add(operation.payload.kind if operation.payload else None)
+                assert not operation.name.endswith(".png")
+            elif operation.payload:
+                assert operation.name.endswith(".png") is (operation.payload.kind is PayloadKind.PNG)
+    assert {"up", "restart"} <= steps
+    assert kinds <= {PayloadKind.BYTES, PayloadKind.TEXT} and kinds
+
+
+def test_changes_are_spread_among_the_files_that_are_written_while_an_event_is_applied() -> None:
+    play = Play()
+    play.creates("up")
+    writes = play.endless("kill", 40)
+    kinds = [w.operation.kind for w in writes if w.operation.kind is not OperationKind.MKDIR]
+    assert set(kinds) == set(EVERY)
+    assert [kinds.count(kind) for kind in EVERY[1:]] == [1] * 4
+    assert all(
+        earlier is OperationKind.CREATE or later is OperationKind.CREATE
+        for earlier, later in itertools.pairwise(kinds)
+    )
+    assert all(w.operation.payload.size <= 1000 for w in writes if w.operation.payload)
+    play.check([w.operation for w in writes])
+    taken = {w.operation.name for w in writes}
+    assert not taken & {operation.name for operation in play.changes("kill")}
+
+
+def test_what_a_directory_is_made_for_stays_with_it() -> None:
+    play = Play(replace(RULE, traits=(NameTrait.NESTED,)))
+    (batch,) = play.plan.batches("up", _nobody)
+    together = list(units(batch.writes))
+    assert [write for unit in together for write in unit] == batch.writes
+    for made, used in together:
+        assert made.operation.kind is OperationKind.MKDIR
+        assert used.operation.name.startswith(made.operation.name + "/")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "elsewhere"),
+    [("POST /files/{name}?to={to}", True), ("POST /files/{name}?name={to_filename}", False)],
+)
+def test_a_rename_leads_where_its_request_can_say(request_line: str, elsewhere: bool) -> None:
+    requests = {OperationKind.RENAME: RequestTemplate.parse(request_line)}
+    play = Play(replace(RULE, files=40, requests=requests))
+    play.creates("up")
+    renames = [o for o in play.changes("up") if o.kind is OperationKind.RENAME]
+    moved = [o.name.rpartition("/")[0] != (o.target or "").rpartition("/")[0] for o in renames]
+    assert len(renames) == 5 and any(moved) is elsewhere
+
+
+def test_an_overwrite_is_atomic_where_it_replaces_or_where_the_path_is() -> None:
+    for atomic, overwriting, expected in (
+        (False, Overwriting.TRUNCATE, {False}),
+        (False, Overwriting.IN_PLACE, {False}),
+        (False, Overwriting.REPLACE, {True}),
+        (True, Overwriting.TRUNCATE, {True}),
+    ):
+        play = Play(replace(RULE, atomic=atomic, overwriting=overwriting))
+        created = play.creates("up")
+        overwrites = [o for o in play.changes("up") if o.kind is OperationKind.OVERWRITE]
+        assert {o.atomic for o in overwrites} == expected
+        assert {o.atomic for o in created} == {atomic}
