@@ -34,7 +34,7 @@ from persistence_tests.model.records import (
     StepFaulted,
     StepSkipped,
 )
-from tests.unit.oracle_histories import FOUR, INDEX_PAGE, Play
+from tests.unit.oracle_histories import API, FOUR, INDEX_PAGE, Play
 from tests.unit.test_oracle_reference import Choice, batches, shown, up_and_two_steps
 
 ERROR = Observation(NodeKind.ERROR, status=502)
@@ -266,6 +266,69 @@ def test_each_rule_must_be_seen_before_the_event() -> None:
     assert judged.reasons == ("of the writes of rule 1 (direct), none was acknowledged",)
 
 
+EVERY = tuple(kind for kind in OperationKind if kind is not OperationKind.MKDIR)
+
+
+def every_operation(leave_out: OperationKind | None = None, blind: tuple[str, ...] = ()) -> StepJudgement:
+    """A rule that asks for every kind of operation, in a step that makes all but one of them."""
+    play = Play(blind=blind).opened()
+    play.begin_step("restart")
+    play.write("created", 2)
+    for kind in (OperationKind.OVERWRITE, OperationKind.APPEND, OperationKind.RENAME, OperationKind.DELETE):
+        name = f"to-{kind}"
+        play.write(name, 2)
+        if kind is leave_out:
+            continue
+        match kind:
+            case OperationKind.OVERWRITE:
+                play.write(name, 3)
+            case OperationKind.APPEND:
+                play.append(name)
+            case OperationKind.RENAME:
+                play.rename(name, "renamed")
+            case _:
+                play.delete(name)
+    play.observe()
+    play.event()
+    play.observe()
+    play.end_step()
+
+    def asking(record: Record) -> Record:
+        if isinstance(record, ScenarioBegan):
+            return replace(record, rules=(replace(record.rules[0], operations=EVERY),))
+        return record
+
+    return edited(play, asking)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not OperationKind.CREATE])
+def test_each_operation_of_a_rule_must_be_seen_before_the_event(kind: OperationKind) -> None:
+    assert every_operation().verdict is Verdict.KEPT
+    judged = every_operation(leave_out=kind)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.reasons == (f"of the {kind} operations of rule 0 (POST /media), none was acknowledged",)
+
+
+def test_a_delete_is_seen_where_absence_can_be() -> None:
+    assert every_operation(blind=("api", "proxy")).verdict is Verdict.KEPT
+    play = Play(paths=(API,), blind=("api",), steps=(("up", "up"),))
+    play.begin()
+    play.begin_step("up")
+    play.write("a", 2)
+    play.write("b", 2)
+    play.delete("b")
+    play.observe()
+    play.end_step()
+    asked = (OperationKind.CREATE, OperationKind.DELETE)
+    play.records = [
+        replace(r, rules=(replace(r.rules[0], operations=asked),)) if isinstance(r, ScenarioBegan) else r
+        for r in play.records
+    ]
+    judged = play.judgement("up")
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert any("no path can show that a name is absent" in reason for reason in judged.reasons)
+
+
 def test_what_is_wrong_before_the_event_belongs_to_up_and_is_not_counted_again() -> None:
     play = Play().opened()
     play.begin_step("restart")
@@ -442,6 +505,36 @@ def test_restored_names_are_as_at_the_checkpoint() -> None:
     assert restored(a="new") == [(Symptom.RESURRECTED, ("a",))]
     assert restored(b="new") == [(Symptom.MISSING, ("b",))]
     assert restored(c="new") == [(Symptom.RESURRECTED, ("c",))]
+
+
+@pytest.mark.parametrize(
+    ("back", "expected"),
+    [
+        ((), []),
+        (("deleted",), [(Symptom.RESURRECTED, ("deleted",))]),
+        (("before",), [(Symptom.RESURRECTED, ("before",))]),
+        (("overwritten",), [(Symptom.STALE, ("overwritten",))]),
+        (("appended",), [(Symptom.STALE, ("appended",))]),
+    ],
+)
+def test_what_was_changed_before_the_checkpoint_must_not_be_as_it_was_before(
+    back: tuple[str, ...], expected: list[tuple[Symptom, tuple[str, ...]]]
+) -> None:
+    play = Play().opened(("deleted", "before", "overwritten", "appended"))
+    old = dict(play.disk)
+    play.begin_step("restart", fate=DataFate.RESTORED)
+    play.delete("deleted")
+    play.rename("before", "after")
+    play.write("overwritten", 3)
+    play.append("appended")
+    play.observe()
+    play.event(checkpoint=True)
+    play.disk |= {name: old[name] for name in back}
+    play.observe()
+    play.end_step()
+    judged = play.judgement()
+    assert [(finding.symptom, finding.names) for finding in judged.findings] == expected
+    assert judged.verdict is (Verdict.LOST if expected else Verdict.KEPT)
 
 
 def test_a_restore_without_a_checkpoint_is_inconclusive() -> None:

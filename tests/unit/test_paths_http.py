@@ -9,7 +9,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -673,6 +673,54 @@ def test_a_raw_upload_and_a_delete_as_sent(server: Server) -> None:
         ("PUT", "/files/d/e", "application/octet-stream", b""),
         ("DELETE", "/files/d/f", None, b""),
     ]
+
+
+def test_each_operation_has_a_request_of_its_own(server: Server) -> None:
+    heard: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    def script(request: Request) -> bool:
+        heard.append((request.method, request.target, dict(request.headers), request.body()))
+        request.peer.answer(204)
+        return True
+
+    server.script = script
+    requests = {
+        OperationKind.CREATE: RequestTemplate.parse("POST /{directory}", "file"),
+        OperationKind.OVERWRITE: RequestTemplate.parse("PUT /{name}"),
+        OperationKind.APPEND: RequestTemplate.parse("PATCH /{directory}?add={filename}"),
+        OperationKind.RENAME: RequestTemplate.parse(
+            "MOVE /{name}?in={to_directory}&as={to_filename}", None, {"Destination": "/{to}"}
+        ),
+        OperationKind.DELETE: RequestTemplate.parse("POST /{name}?delete"),
+    }
+    batch = []
+    for number, kind in enumerate(requests, 1):
+        writes = kind in (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
+        made = pending(number, "a b/c#", b"x" if writes else None)
+        target = "d/e?" if kind is OperationKind.RENAME else None
+        batch.append(replace(made, operation=replace(made.operation, kind=kind, target=target)))
+    journal = Journal()
+    path_to(server.port).writer(requests, 1).write(batch, journal, threading.Event())
+    assert {what for what, _ in journal.lines} == {"invoked", "ok"}
+    create, *others, delete = heard
+    assert create[:2] == ("POST", "/a%20b") and b'name="file"; filename="c#"' in create[3]
+    assert [(method, target, body) for method, target, _, body in others] == [
+        ("PUT", "/a%20b/c%23", b"x"),
+        ("PATCH", "/a%20b?add=c%23", b"x"),
+        ("MOVE", "/a%20b/c%23?in=d&as=e%3F", b""),
+    ]
+    assert others[2][2]["destination"] == "/d/e%3F"
+    assert delete[:2] == ("POST", "/a%20b/c%23?delete") and delete[2]["content-length"] == "0"
+
+
+def test_what_is_said_after_an_append_may_be_of_the_whole_file(server: Server) -> None:
+    server.script = says(200, b'{"size": 9000, "sha256": "00"}', Content_Type="application/json")
+    made = pending(1, "d/f", b"content")
+    batch = [replace(made, operation=replace(made.operation, kind=OperationKind.APPEND))]
+    journal = Journal()
+    requests = {OperationKind.APPEND: RequestTemplate.parse("PATCH /{name}")}
+    path_to(server.port).writer(requests, 1).write(batch, journal, threading.Event())
+    assert journal.lines == [("invoked", 1), ("ok", 1)] and journal.details[1][0] == ""
 
 
 def test_writers_share_the_batch_and_stop_when_told(server: Server) -> None:
