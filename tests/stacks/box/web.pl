@@ -1,4 +1,5 @@
-# Serves /files/NAME and takes POST /files/NAME, in the Perl that every Debian has. Its behaviour:
+# Serves /files/NAME, in the Perl that every Debian has: POST and PUT keep a file, PATCH adds to one, DELETE
+# deletes one, MOVE gives it the name in the header Destination. Its behaviour:
 #   honest   404 for what is not there
 #   index    an index page with 200 for what is not there, as single-page applications do
 #   deaf     an index page with 200 for everything, and nothing is kept
@@ -19,20 +20,44 @@ sub content {
     return scalar <$file> // '';
 }
 
-sub keep {
-    my ($path, $bytes) = @_;
-    make_path(dirname $path);
-    open my $file, '>:raw', $path or return 0;
+sub written {
+    my ($how, $path, $bytes) = @_;
+    open my $file, "$how:raw", $path or return 0;
     print {$file} $bytes or return 0;
     return close $file;
 }
 
+sub keep {
+    my ($path, $bytes) = @_;
+    make_path(dirname $path);
+    my $part = dirname($path) . "/.$$.part";
+    return written('>', $part, $bytes) && rename $part, $path;
+}
+
+sub move {
+    my ($path, $destination) = @_;
+    make_path(dirname $destination);
+    return rename $path, $destination;
+}
+
+sub place {
+    (my $path = shift) =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge;
+    return $path =~ m{^/files/} && $path !~ m{/\.\./} ? $path : undef;
+}
+
 sub answer {
-    my ($method, $target, $body) = @_;
+    my ($method, $target, $body, $destination) = @_;
     return (200, $page) if $behaviour eq 'deaf' or $target eq '/health';
-    (my $path = $target) =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge;
-    return (404, 'no such place') unless $path =~ m{^/files/} and $path !~ m{/\.\./};
-    return keep($path, $body) ? (201, 'kept') : (500, 'not kept') if $method eq 'POST';
+    my $path = place($target) // return (404, 'no such place');
+    return keep($path, $body) ? (201, 'kept') : (500, 'not kept') if $method eq 'POST' or $method eq 'PUT';
+    if ($method ne 'GET' and $method ne 'HEAD') {
+        return (404, 'no such file') unless -e $path;
+        my $done = $method eq 'PATCH' ? written('>>', $path, $body)
+            : $method eq 'DELETE' ? unlink $path
+            : $method eq 'MOVE' ? move($path, place($destination))
+            :                     return (405, 'cannot do that');
+        return $done ? (200, 'done') : (500, 'not done');
+    }
     my $bytes = content($path);
     return (200, $bytes) if defined $bytes;
     return $behaviour eq 'index' ? (200, $page) : (404, 'no such file');
@@ -41,14 +66,15 @@ sub answer {
 while (my $client = $server->accept) {
     binmode $client;
     my ($method, $target) = split ' ', <$client> // next;
-    my $length = 0;
+    my ($length, $destination) = (0, '');
     while (defined(my $line = <$client>) ) {
         last if $line =~ /^\r?$/;
         $length = $1 if $line =~ /^content-length:\s*(\d+)/i;
+        $destination = $1 if $line =~ /^destination:\s*(\S+)/i;
     }
     my $body = '';
     read $client, $body, $length if $length;
-    my ($status, $bytes) = answer($method, $target, $body);
+    my ($status, $bytes) = answer($method, $target, $body, $destination);
     print {$client} "HTTP/1.1 $status -\r\nContent-Length: ", length $bytes, "\r\nConnection: close\r\n\r\n";
     print {$client} $bytes unless $method eq 'HEAD';
     close $client;

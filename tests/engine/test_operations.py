@@ -1,0 +1,104 @@
+"""Files that are overwritten, appended to, renamed and deleted, through a container and through a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
+from persistence_tests.model.history import read_history
+from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.records import Completed, EventBegan, EventEnded, Invoked, Record
+from persistence_tests.run.run import Run
+from persistence_tests.run.settings import Settings
+from persistence_tests.scenario import load
+from persistence_tests.stack.engine import Engine
+from tests.stacks.box_scenario import BOX, COMMANDS, DIRECT, VOLUME, WRITES, Entry, write_scenario
+
+pytestmark = pytest.mark.engine
+
+EVERY = ["create", "overwrite", "append", "rename", "delete"]
+SERVED = {"service": "web", "port": 8000, "url": "/files/{name}"}
+RULES = [
+    {**WRITES, "files": 8, "operations": EVERY, "overwrite": "in-place", "writers": 3},
+    {
+        **WRITES,
+        "through": "api",
+        "files": 8,
+        "operations": EVERY,
+        "request": {
+            "create": "POST /files/{name}",
+            "overwrite": "PUT /files/{name}",
+            "append": "PATCH /files/{name}",
+            "rename": {"send": "MOVE /files/{name}", "headers": {"Destination": "/files/{to}"}},
+            "delete": "DELETE /files/{name}",
+        },
+    },
+]
+STACK = {
+    "compose": str(BOX / "compose.yaml"),
+    "profiles": ["web"],
+    "commands": "follow-project",
+    "ready": {"path": "api", "url": "/health", "within": "20s"},
+}
+OLDEST = {**COMMANDS, "restore": "./restore.sh $(ls backups/*.tar | head -n 1)"}
+
+
+def test_every_operation_is_kept_and_an_older_backup_is_found(tmp_path: Path) -> None:
+    events: list[Entry] = [
+        {"kill": {"while": "writing"}},
+        {"backup-restore": COMMANDS},
+        {"backup-restore": OLDEST},
+    ]
+    paths = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
+    scenario = load(write_scenario(tmp_path, events, stack=STACK, paths=paths, writes=RULES))
+    engine = Engine.connect()
+    try:
+        with Run(Settings(report_dir=tmp_path / "reports", seed=7), engine) as run:
+            with run.scenario(scenario) as running:
+                judged = {step.step: step for step in running.judgements()}
+            history = read_history(run.directory / "history.jsonl")
+    finally:
+        engine.close()
+
+    assert {step: judgement.verdict for step, judgement in judged.items()} == {
+        "up": Verdict.KEPT,
+        "kill": Verdict.KEPT,
+        "backup-restore": Verdict.KEPT,
+        "backup-restore-2": Verdict.LOST,
+    }, [(judgement.step, judgement.reasons, judgement.findings) for judgement in judged.values()]
+    assert_that_an_older_backup_shows(judged["backup-restore-2"])
+
+    records = [entry.record for entry in history]
+    assert changed_during(records)
+    assert most_at_once(records, rule=0) == 3
+
+
+def changed_during(records: Sequence[Record]) -> bool:
+    """Whether a file that was there before was worked on while the first event was applied."""
+    began = next(place for place, record in enumerate(records) if isinstance(record, EventBegan))
+    ended = next(place for place, record in enumerate(records) if isinstance(record, EventEnded))
+    begun = {r.operation.kind for r in records[began:ended] if isinstance(r, Invoked)}
+    return bool(begun - {OperationKind.CREATE, OperationKind.MKDIR})
+
+
+def most_at_once(records: Sequence[Record], rule: int) -> int:
+    """How many operations of a rule were under way at one moment."""
+    under_way: set[int] = set()
+    most = 0
+    for record in records:
+        if isinstance(record, Invoked) and record.operation.rule == rule:
+            under_way.add(record.operation.identity)
+        elif isinstance(record, Completed):
+            under_way.discard(record.operation)
+        most = max(most, len(under_way))
+    return most
+
+
+def assert_that_an_older_backup_shows(judgement: StepJudgement) -> None:
+    """What was deleted since is back, what was overwritten or appended to is old, what is new is gone."""
+    found = {finding.symptom for finding in judgement.findings}
+    assert found == {Symptom.MISSING, Symptom.STALE, Symptom.RESURRECTED}, judgement.findings
+    assert all(finding.paths == ("volume", "direct", "api") for finding in judgement.findings)
