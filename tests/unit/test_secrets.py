@@ -172,7 +172,7 @@ NAMES = {
         "promised",
     },
     "PathDeclared": {"name", "kind", "root"},
-    "RuleDeclared": {"through", "acknowledgement"},
+    "RuleDeclared": {"through", "acknowledgement", "operations"},
     "StepPlanned": {"step", "event"},
     "Claim": {"shown_by"},
     "StackPrepared": {"project", "isolation"},
