@@ -101,6 +101,8 @@ def run(
 
     SCENARIOS are files, or directories with *.persistence.yaml in them; the default is scenarios/. Nothing is touched
     that does not bear the run's own label, and all of it is removed in the end.
+
+    In GitHub Actions, the summary of the job's step shows summary.md.
     """
     from persistence_tests.run.plan import plan_lines
     from persistence_tests.run.settings import Keep, Settings
@@ -376,14 +378,13 @@ def _run(
     allow_skip: bool,
 ) -> RunResult:
     from persistence_tests.report.build import build, step_result
-    from persistence_tests.report.files import write_reports
+    from persistence_tests.report.files import append_step_summary, write_reports
     from persistence_tests.report.terminal import Terminal, print_kept, print_result
     from persistence_tests.run.run import Run
     from persistence_tests.stack.engine import Engine
 
     engine = Engine.connect(settings.engine)
     failure: PersistenceError | KeyboardInterrupt | None = None
-    kept: list[str] = []
     with closing(engine), Terminal(console) as terminal:
         recording = Run(settings, engine, [terminal])
         try:
@@ -392,8 +393,6 @@ def _run(
                     with recording.scenario(scenario, steps) as running:
                         for judgement in running.judgements():
                             terminal.judged(step_result(recording.entries, running.scenario.name, judgement))
-                    if running.kept_running:
-                        kept.append(running.scenario.name)
         except (PersistenceError, KeyboardInterrupt) as error:
             failure = error
         finally:
@@ -401,10 +400,11 @@ def _run(
             result = build(recording.entries, allow_skip=allow_skip, judgements=judgements)
             if recording.entries:
                 write_reports(result, recording.entries, recording.directory)
+                append_step_summary(result, os.environ.get("GITHUB_STEP_SUMMARY"))
     if failure and not result.scenarios:
         raise failure
     print_result(console, result, str(recording.directory))
-    print_kept(console, [scenario for scenario in result.scenarios if scenario.name in kept])
+    print_kept(console, result.scenarios)
     if isinstance(failure, PersistenceError):
         if failure.exit_code == USAGE or is_interrupt(failure):
             raise failure

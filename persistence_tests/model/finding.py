@@ -74,10 +74,52 @@ def worst(verdicts: list[Verdict]) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownLoss:
+    """An entry of a scenario's `known`: a loss that fails nothing until it is mended.
+
+    `event` is an event or a step; `paths` are all that may show it; `names` are patterns, none for every name; `until`
+    is the last day on which it is known (ISO 8601). `clean` is how many steps with its event, before this run and in a
+    row, did not show it.
+    """
+
+    event: str
+    symptom: Symptom
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    why: str
+    until: str | None
+    mended_after: int
+    line: int
+    column: int
+    clean: int = 0
+
+
+class KnownStatus(StrEnum):
+    """What a run says of a known loss."""
+
+    FAILING = "failing"
+    NOT_SEEN = "not-seen"
+    MENDED = "mended"
+    EXPIRED = "expired"
+    NOT_TRIED = "not-tried"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownState:
+    """`names` is how many names showed it in this run, `clean` how many steps in a row did not, up to its end."""
+
+    loss: KnownLoss
+    status: KnownStatus
+    names: int
+    clean: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong: one symptom, after one event, on the same paths, for one or more names.
 
-    `names` is sorted and whole; reports cap it. `evidence` has one line for each of the first names.
+    `names` is sorted and whole; reports cap it. `evidence` has one line for each of the first names. `known` is the
+    known loss that it is: it fails nothing.
     """
 
     symptom: Symptom
@@ -86,6 +128,7 @@ class Finding:
     paths: tuple[str, ...]
     names: tuple[str, ...]
     evidence: tuple[str, ...]
+    known: KnownLoss | None = None
 
     @property
     def code(self) -> str:
@@ -115,3 +158,4 @@ class ScenarioJudgement:
     scenario: str
     verdict: Verdict
     steps: tuple[StepJudgement, ...]
+    known: tuple[KnownState, ...] = ()

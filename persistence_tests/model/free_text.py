@@ -10,15 +10,17 @@ from dataclasses import is_dataclass, replace
 from typing import Any, TypeVar
 
 from persistence_tests.model import records as r
+from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.observation import Observation
 
 FREE_TEXT: dict[type, tuple[str, ...]] = {
     r.RunBegan: ("environment",),
-    r.ScenarioBegan: ("paths", "rules", "steps", "claims"),
+    r.ScenarioBegan: ("paths", "rules", "steps", "claims", "known"),
     r.PathDeclared: ("detail",),
     r.RuleDeclared: ("title",),
     r.StepPlanned: ("title", "text"),
     r.Claim: ("text",),
+    KnownLoss: ("why",),
     r.StackPrepared: ("engine", "original", "isolated", "changes"),
     r.StackReady: ("why",),
     r.AbsenceProbed: ("detail",),

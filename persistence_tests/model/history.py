@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,7 @@ class HistoryWriter:
             if self._broken:
                 raise HistoryError(self._broken, where=str(self.path))
             at = round(max(time.monotonic() - self._started, 0.0), 6)
-            head: dict[str, Any] = {"history": FORMAT} if self._empty else {}
-            line = json.dumps(
-                head | {"at": at, "scenario": scenario, "type": type(record).__name__} | values,
-                allow_nan=False,
-                separators=(",", ":"),
-            )
-            self._write(line.encode("ascii") + b"\n")
+            self._write(_line(at, scenario, record, values, first=self._empty))
             self._empty = False
             entry = Entry(at, scenario, record)
             self._undelivered.append(entry)
@@ -161,6 +155,33 @@ class HistoryWriter:
                 return self._undelivered.popleft()
             self._delivering = False
             return None
+
+
+def write_history(path: Path | str, entries: Iterable[Entry]) -> None:
+    """Write entries that have their times already, in the place of any history that is there."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            for number, entry in enumerate(entries):
+                file.write(
+                    _line(entry.at, entry.scenario, entry.record, encode(entry.record), first=number == 0)
+                )
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise HistoryError(f"the history cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _line(at: float, scenario: str | None, record: Record, values: dict[str, Any], *, first: bool) -> bytes:
+    head: dict[str, Any] = {"history": FORMAT} if first else {}
+    line = json.dumps(
+        head | {"at": at, "scenario": scenario, "type": type(record).__name__} | values,
+        allow_nan=False,
+        separators=(",", ":"),
+    )
+    return line.encode("ascii") + b"\n"
 
 
 def read_history(path: Path | str) -> History:

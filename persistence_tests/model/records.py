@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.observation import Observation
 from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind, Outcome, PromiseClass
 
@@ -125,6 +126,7 @@ class ScenarioBegan:
     steps: tuple[StepPlanned, ...]
     claims: tuple[Claim, ...] = ()
     left_out: tuple[str, ...] = ()
+    known: tuple[KnownLoss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +300,23 @@ class StepEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StackKept:
+    """A stack that was left running for somebody to look at; `engine` is its URL, None for the usual one.
+
+    `workspace` is the copy of the project that it runs in, `volumes` are names on the engine.
+    """
+
+    project: str
+    engine: str | None
+    workspace: str
+    services: tuple[str, ...]
+    volumes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioEnded:
     name: str
+    kept: StackKept | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from persistence_tests.audit.diagnosis import diagnose
-from persistence_tests.model.finding import Finding, ScenarioJudgement, StepJudgement, Verdict, worst
+from persistence_tests.model.finding import (
+    Finding,
+    KnownState,
+    ScenarioJudgement,
+    StepJudgement,
+    Verdict,
+    worst,
+)
 from persistence_tests.model.operation import Outcome, PromiseClass
 from persistence_tests.model.oracle import judge
 from persistence_tests.model.records import (
@@ -22,6 +29,7 @@ from persistence_tests.model.records import (
     RunBegan,
     RunEnded,
     ScenarioBegan,
+    ScenarioEnded,
     StackPrepared,
     StackReady,
     StackReadyAgain,
@@ -36,6 +44,9 @@ from persistence_tests.report.result import (
     ControlResult,
     DiagnosisResult,
     FindingResult,
+    KeptResult,
+    KnownLossResult,
+    KnownResult,
     Location,
     PathResult,
     ProofResult,
@@ -65,7 +76,7 @@ def build(
     ended = _first(entries, RunEnded)
     scenarios = [
         _Scenario([entry for entry in entries if entry.scenario == judgement.scenario], began).result(
-            judgement.verdict, judgement.steps
+            judgement
         )
         for judgement in (judge(entries) if judgements is None else judgements)
     ]
@@ -122,21 +133,23 @@ class _Scenario:
         self._planned = {planned.step: planned for planned in began.steps}
         self._absence = {r.path: r.shows_absence for r in _all(entries, AbsenceProbed)}
 
-    def result(self, verdict: Verdict, judged: Sequence[StepJudgement]) -> ScenarioResult:
+    def result(self, judgement: ScenarioJudgement) -> ScenarioResult:
         prepared = self._prepared
         ready = _first(self._entries, StackReady)
-        steps = [self.step(step) for step in judged]
+        steps = [self.step(step) for step in judgement.steps]
         return ScenarioResult(
             name=self._began.name,
             source=self._began.source,
-            verdict=verdict,
+            verdict=judgement.verdict,
             project=prepared.project if prepared else "",
             isolation=prepared.isolation if prepared else "",
             changes=list(prepared.changes) if prepared else [],
             images=dict(ready.images) if ready else {},
             volumes=volume_drivers(prepared.original) if prepared else {},
             claims=[claim_result(claim, self._began, steps) for claim in self._began.claims],
+            known=[_known_loss(state) for state in judgement.known],
             notes=list(self._notes(steps)),
+            kept=self._kept(),
             steps=steps,
         )
 
@@ -190,7 +203,14 @@ class _Scenario:
                 "persistence", "run", self._began.source, "--event", finding.step, "--seed", str(self._seed)
             ),
             location=Location(self._began.source, planned.line, planned.column, planned.text),
+            known=KnownResult(known.why, known.until, known.line) if (known := finding.known) else None,
         )
+
+    def _kept(self) -> KeptResult | None:
+        ended = _first(self._entries, ScenarioEnded)
+        if ended is None or (kept := ended.kept) is None:
+            return None
+        return KeptResult(kept.project, kept.engine, kept.workspace, list(kept.services), list(kept.volumes))
 
     def _notes(self, steps: Sequence[StepResult]) -> Iterator[str]:
         blind = {
@@ -210,6 +230,23 @@ class _Scenario:
         tried = {record.promise for record in _all(self._entries, StepBegan)}
         if PromiseClass.POWER_LOSS in self._began.promised and PromiseClass.POWER_LOSS not in tried:
             yield "no power cut was tried: what is kept may have been in memory only"
+
+
+def _known_loss(state: KnownState) -> KnownLossResult:
+    loss = state.loss
+    return KnownLossResult(
+        event=loss.event,
+        symptom=loss.symptom.value,
+        paths=list(loss.paths),
+        names=list(loss.names),
+        why=loss.why,
+        until=loss.until,
+        line=loss.line,
+        status=state.status.value,
+        count=state.names,
+        clean=state.clean,
+        mended_after=loss.mended_after,
+    )
 
 
 def _between(entries: Sequence[Entry], step: str) -> Iterator[Entry]:

@@ -6,37 +6,43 @@ from collections.abc import Sequence
 
 from persistence_tests.model.finding import Verdict
 from persistence_tests.model.records import Claim, ScenarioBegan
-from persistence_tests.report.result import ClaimResult, StepResult
+from persistence_tests.report.result import ClaimResult, FindingResult, StepResult
 
 WRITES = "writes"
 DIRECTORIES = ("directories", "mode")
 
 
 def claim_result(claim: Claim, scenario: ScenarioBegan, steps: Sequence[StepResult]) -> ClaimResult:
-    return ClaimResult(claim.text, claim.shown_by, _shown(claim.shown_by, scenario, steps))
+    verdict, against = _shown(claim.shown_by, scenario, steps)
+    if against and verdict is Verdict.KEPT:
+        verdict = Verdict.LOST  # that a loss is known makes no sentence true
+    known = verdict is Verdict.LOST and bool(against) and all(finding.known for finding in against)
+    return ClaimResult(claim.text, claim.shown_by, verdict, known)
 
 
-def _shown(by: str, scenario: ScenarioBegan, steps: Sequence[StepResult]) -> Verdict | None:
-    """What the run says of the part that shows a claim; None where that part was not run."""
+def _shown(
+    by: str, scenario: ScenarioBegan, steps: Sequence[StepResult]
+) -> tuple[Verdict | None, list[FindingResult]]:
+    """What the run says of the part that shows a claim, None where that part was not run; and what is against it."""
     own = [step for step in steps if step.step == by]
     if own:
-        return own[0].verdict
+        return own[0].verdict, own[0].findings
     if not steps:
-        return None
+        return None, []
+    findings = [finding for step in steps for finding in step.findings]
     if by in {path.name for path in scenario.paths}:
-        return _path_verdict(by, steps)
+        against = [finding for finding in findings if by in finding.paths]
+        return (Verdict.LOST if against else _path_verdict(by, steps)), against
     if by in DIRECTORIES:
-        broken = any(name.endswith("/") for step in steps for f in step.findings for name in f.names)
-        return Verdict.LOST if broken else _basis(steps)
+        against = [finding for finding in findings if any(name.endswith("/") for name in finding.names)]
+        return (Verdict.LOST if against else _basis(steps)), against
     if by == WRITES:
         written = any(step.written.ok for step in steps)
-        return steps[0].verdict if written else Verdict.INCONCLUSIVE
-    return None
+        return (steps[0].verdict if written else Verdict.INCONCLUSIVE), steps[0].findings
+    return None, []
 
 
 def _path_verdict(path: str, steps: Sequence[StepResult]) -> Verdict:
-    if any(path in finding.paths for step in steps for finding in step.findings):
-        return Verdict.LOST
     checked = sum(step.paths[path].checked for step in steps if path in step.paths)
     return _basis(steps) if checked else Verdict.INCONCLUSIVE
 

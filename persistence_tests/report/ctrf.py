@@ -17,9 +17,10 @@ from typing import Any
 
 from persistence_tests.model.finding import Verdict
 from persistence_tests.model.redaction import without_secrets
-from persistence_tests.report.failure import because, step_block
+from persistence_tests.report.failure import because, known_lines, step_block
 from persistence_tests.report.printable import printable
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
+from persistence_tests.report.wording import known_losses, known_said
 
 SPEC_VERSION = "1.0.0"
 STATUSES = {
@@ -55,6 +56,7 @@ def ctrf(result: RunResult) -> dict[str, Any]:
                 "duration": _milliseconds(result.seconds),
                 "extra": {
                     "verdict": str(result.verdict),
+                    "knownLosses": known_losses(result.findings),
                     "exitCode": result.exit_code,
                     "complete": result.complete,
                     "stopped": _shown(result.stopped) if result.stopped else None,
@@ -86,6 +88,9 @@ def _test(scenario: ScenarioResult, step: StepResult) -> dict[str, Any]:
     if location:
         test["line"] = location.line
         test["snippet"] = _shown(location.text)
+    if step.verdict is Verdict.KEPT and step.findings:
+        test["tags"].append("known-loss")
+        test["message"] = _shown("; ".join(known_lines(step)), printed=True)
     if step.verdict is not Verdict.KEPT:
         test["message"] = _shown("; ".join(because(step)) or str(step.verdict), printed=True)
         test["trace"] = without_secrets(step_block(step, scenario.source))
@@ -99,9 +104,18 @@ def _steps(step: StepResult) -> Iterator[dict[str, Any]]:
     for control in step.controls:
         name = f"control: {_shown(control.detail or control.store)} ({control.duty})"
         yield {"name": name, "status": "passed" if control.behaved else "failed"}
-    wrong = {path for finding in step.findings for path in finding.paths}
+    wrong = {path for finding in step.findings if not finding.known for path in finding.paths}
+    known = {path for finding in step.findings if finding.known for path in finding.paths}
     for path, count in step.paths.items():
-        status = "failed" if path in wrong else "passed" if 0 < count.checked == count.ok else "other"
+        status = (
+            "failed"
+            if path in wrong
+            else "other"
+            if path in known
+            else "passed"
+            if 0 < count.checked == count.ok
+            else "other"
+        )
         yield {
             "name": f"path {_shown(path)}: {count.ok} of {count.checked} names right",
             "status": status,
@@ -125,6 +139,7 @@ def _extra(step: StepResult) -> dict[str, Any]:
                 "paths": [_shown(path) for path in finding.paths],
                 "count": finding.count,
                 "rule": finding.diagnosis.rule if finding.diagnosis else None,
+                "known": _shown(known_said(finding)) if finding.known else None,
                 "reproduce": finding.reproduce,
             }
             for finding in step.findings

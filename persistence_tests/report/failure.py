@@ -13,6 +13,7 @@ from persistence_tests.model.finding import Verdict
 from persistence_tests.report.layout import cut, folded
 from persistence_tests.report.printable import lines, printable, printed
 from persistence_tests.report.result import FindingResult, Location, StepResult
+from persistence_tests.report.wording import known_said
 
 EVIDENCE_SHOWN = 5
 LOG_LINES_SHOWN = 15
@@ -42,16 +43,25 @@ def headline(finding: FindingResult) -> str:
 
 def because(step: StepResult) -> list[str]:
     """One line for each thing that is wrong with a step; none for one that is kept."""
-    if step.findings:
-        return [headline(finding) for finding in step.findings]
+    if counting := [finding for finding in step.findings if finding.known is None]:
+        return [headline(finding) for finding in counting]
     if step.verdict is Verdict.KEPT:
         return []
     return list(dict.fromkeys(lines(reason)[0].removesuffix(":") for reason in step.reasons))
 
 
+def known_lines(step: StepResult) -> list[str]:
+    """One line for each known loss that a step shows again."""
+    return [
+        f"known {headline(finding)}: {printable(known_said(finding))}"
+        for finding in step.findings
+        if finding.known
+    ]
+
+
 def _finding(finding: FindingResult, step: StepResult, told: set[str], width: int | None) -> Iterator[str]:
     """`told` are the causes that stand above already."""
-    yield f"error[{finding.code}]: {headline(finding).split(': ', 1)[1]}"
+    yield f"{'known' if finding.known else 'error'}[{finding.code}]: {headline(finding).split(': ', 1)[1]}"
     margin = " " * len(str(finding.location.line))
     yield from _frame(finding.location, step, margin, width)
     shown = printed(finding)
@@ -59,6 +69,8 @@ def _finding(finding: FindingResult, step: StepResult, told: set[str], width: in
     def told_as(kind: str, text: str) -> Iterator[str]:
         yield from folded(text, width, first=f"{margin} = {kind}: ", rest=f"{margin}   ")
 
+    if finding.known:
+        yield from told_as("known", printable(known_said(finding)))
     for line in shown.evidence[:EVIDENCE_SHOWN]:
         yield from told_as("note", line)
     if shown.count > EVIDENCE_SHOWN:

@@ -6,12 +6,15 @@ import html
 import json
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from persistence_tests.model.records import Entry
 from persistence_tests.report.ctrf import ctrf
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.summary import summary
+
+STEP_SUMMARY_BYTES = 1024 * 1024
 
 
 def write_reports(result: RunResult, entries: Sequence[Entry], directory: Path) -> None:
@@ -23,6 +26,19 @@ def write_reports(result: RunResult, entries: Sequence[Entry], directory: Path) 
     _write(directory / "summary.md", summary(result))
     _write(directory / "ctrf.json", _json(ctrf(result)))
     _write(directory / "report.html", _page(result, entries, _logs(directory / "logs")))
+
+
+def append_step_summary(result: RunResult, file: str | None) -> None:
+    """Where GitHub Actions collects what a step has to say ($GITHUB_STEP_SUMMARY), say it too.
+
+    It takes 1 MiB in all and shows nothing of more: a page that does not fit any more is left out.
+    """
+    if not file:
+        return
+    text = summary(result).encode("utf-8", "backslashreplace")
+    with suppress(OSError), Path(file).open("ab") as collected:
+        if collected.tell() + len(text) <= STEP_SUMMARY_BYTES:
+            collected.write(text)
 
 
 def _page(result: RunResult, entries: Sequence[Entry], logs: dict[str, str]) -> str:

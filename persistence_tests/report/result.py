@@ -11,7 +11,7 @@ from typing import Any
 
 from persistence_tests.model.finding import Verdict
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,20 @@ class DiagnosisResult:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownResult:
+    """Why a finding fails nothing: the entry of the scenario's `known` on `line`; `until` is its last day."""
+
+    why: str
+    until: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class FindingResult:
     """`count` names are wrong, of which `names` are the first; `evidence` has one line for each of some of them.
 
-    `event` is the bare name of the event, `step` that of the step. `reproduce` can be pasted into a shell.
+    `event` is the bare name of the event, `step` that of the step. `reproduce` can be pasted into a shell. `known` is
+    None where it counts.
     """
 
     code: str
@@ -51,6 +61,7 @@ class FindingResult:
     diagnosis: DiagnosisResult | None
     reproduce: str
     location: Location
+    known: KnownResult | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +121,57 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """A sentence of the stack's documentation: whether what shows it held. None: not tried."""
+    """A sentence of the stack's documentation: whether what shows it held. None: not tried.
+
+    `known`: all that it is lost by are known losses.
+    """
 
     text: str
     shown_by: str
     verdict: Verdict | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLossResult:
+    """An entry of the scenario's `known`, and what this run says of it.
+
+    `status` is failing, not-seen, mended, expired or not-tried. `count` names showed it in this run; `clean` steps in a
+    row did not, up to the end of this run, of the `mended_after` after which it is mended.
+    """
+
+    event: str
+    symptom: str
+    paths: list[str]
+    names: list[str]
+    why: str
+    until: str | None
+    line: int
+    status: str
+    count: int
+    clean: int
+    mended_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """A stack that was left running: `engine` is its URL, None for the usual one; `workspace` its project directory.
+
+    `services` are keys of the Compose file, `volumes` names on the engine.
+    """
+
+    project: str
+    engine: str | None
+    workspace: str
+    services: list[str]
+    volumes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
     """`images` maps a container to its image's id, `volumes` a volume of the Compose file to its driver.
 
-    `changes` are what isolation changed, `notes` what this run cannot show.
+    `changes` are what isolation changed, `notes` what this run cannot show; `kept` is None where all was removed.
     """
 
     name: str
@@ -133,7 +183,9 @@ class ScenarioResult:
     images: dict[str, str]
     volumes: dict[str, str]
     claims: list[ClaimResult]
+    known: list[KnownLossResult]
     notes: list[str]
+    kept: KeptResult | None
     steps: list[StepResult]
 
 

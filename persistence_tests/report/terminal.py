@@ -32,12 +32,21 @@ from persistence_tests.model.records import (
     StackReadyAgain,
     StepBegan,
 )
-from persistence_tests.report.failure import because, step_block
+from persistence_tests.report.failure import because, known_lines, step_block
+from persistence_tests.report.kept import kept_lines
 from persistence_tests.report.layout import folded, joined
 from persistence_tests.report.live import LiveLine
 from persistence_tests.report.printable import printable
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
-from persistence_tests.report.wording import MARKS, budget, command, counts, never_begun, volume_drivers
+from persistence_tests.report.wording import (
+    MARKS,
+    budget,
+    counts,
+    known_status,
+    never_begun,
+    verdict_said,
+    volume_drivers,
+)
 
 STYLES = {
     Verdict.KEPT: "green",
@@ -46,6 +55,7 @@ STYLES = {
     Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.SKIPPED: "cyan",
 }
+KNOWN = "magenta"
 TITLE_WIDTH = 34
 DIGEST = len("sha256:") + 12
 VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
@@ -126,6 +136,8 @@ class Terminal:
             self._print(text)
         for reason in because(step):
             self._lines(folded(reason, width(self._console), first=rest, rest=rest + "  "), style)
+        for line in known_lines(step):
+            self._lines(folded(line, width(self._console), first=rest, rest=rest + "  "), KNOWN)
 
     def _prepared(self, prepared: StackPrepared) -> None:
         self._volumes = volume_drivers(prepared.original)
@@ -206,14 +218,16 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
                 show(console, Text(line, STYLES[Verdict.INCONCLUSIVE]))
     for scenario in result.scenarios:
         _print_claims(console, scenario)
+        _print_known(console, scenario)
         _print_notes(console, scenario)
     console.print()
+    verdict = verdict_said(result.verdict, result.findings)
     for number, line in enumerate(
-        joined(budget(result), width(console), first=f"{result.verdict}: ", rest="  ", between=" · ")
+        joined(budget(result), width(console), first=f"{verdict}: ", rest="  ", between=" · ")
     ):
         text = Text(line)
         if number == 0:
-            text.stylize(STYLES[result.verdict], 0, len(result.verdict))
+            text.stylize(STYLES[result.verdict], 0, len(verdict))
         show(console, text)
     if not result.complete:
         why = printable(result.stopped or "nobody knows why")
@@ -225,17 +239,10 @@ def print_result(console: Console, result: RunResult, directory: str | None) -> 
 def print_kept(console: Console, scenarios: Sequence[ScenarioResult]) -> None:
     """How to look at the stacks that were left running, and how to be rid of them."""
     for scenario in scenarios:
-        label = f"label=com.docker.compose.project={scenario.project}"
-        console.print()
-        show(console, Text(f"left running: {printable(scenario.project)}"))
-        inside = [f"{scenario.project}-{container}" for container in own_images(scenario.images)]
-        for what, line in (
-            ("containers", command("docker", "ps", "--all", "--filter", label)),
-            *(("look inside", command("docker", "exec", "-it", container, "sh")) for container in inside[:1]),
-            ("volumes", command("docker", "volume", "ls", "--filter", label)),
-            ("remove all", "persistence clean"),
-        ):
-            show(console, Text(f"  {what:<12} {line}"))
+        if scenario.kept:
+            console.print()
+            for line in kept_lines(scenario.kept):
+                show(console, Text(line))
 
 
 def own_images(images: Mapping[str, str]) -> dict[str, str]:
@@ -263,12 +270,13 @@ def coloured(block: str) -> Text:
 
 COLOURS = {
     r"^error\[\w+\]": STYLES[Verdict.LOST],
+    r"^known\[\w+\]": KNOWN,
     r"^unavailable(?=:)": STYLES[Verdict.UNAVAILABLE],
     r"^inconclusive(?=:)": STYLES[Verdict.INCONCLUSIVE],
     r"^ +-->": "bold blue",
     r"^ *\d* \|": "bold blue",
     r"(?<=\| ) *\^+": STYLES[Verdict.LOST],
-    r"^ *= (note|control):": "bold blue",
+    r"^ *= (note|control|known):": "bold blue",
     r"^ *= cause:": "bold magenta",
     r"^ *= help:": "bold cyan",
 }
@@ -283,10 +291,22 @@ def _print_claims(console: Console, scenario: ScenarioResult) -> None:
     for claim in scenario.claims:
         verdict = claim.verdict
         said = f"{MARKS[verdict]} {verdict}" if verdict else "- not tried"
+        said += " (known)" if claim.known else ""
         line = Text(f"  {printable(claim.text):<{longest}}  ")
         line.append(f"{said:<{VERDICT_WIDTH + 2}}", STYLES[verdict or Verdict.SKIPPED])
         line.append(f"  {printable(claim.shown_by)}", "dim")
         show(console, line)
+
+
+def _print_known(console: Console, scenario: ScenarioResult) -> None:
+    if not scenario.known:
+        return
+    console.print()
+    show(console, Text(f"Known losses of {printable(scenario.name)}"))
+    for loss in scenario.known:
+        text = printable(f"{loss.symptom} after `{loss.event}` ({loss.why}): {known_status(loss)}")
+        for line in folded(text, width(console), first="  - ", rest="    "):
+            show(console, Text(line, KNOWN if loss.status == "failing" else ""))
 
 
 def _print_notes(console: Console, scenario: ScenarioResult) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from persistence_tests.errors import PersistenceError
+
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 STANDARD_ERROR = 2
 
@@ -82,6 +84,15 @@ def is_interrupt(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def why_ended(error: BaseException | None) -> str | None:
+    """What ended a run before its end, in words; None where nothing did."""
+    if error is None:
+        return None
+    if is_interrupt(error):
+        return "interrupted"
+    return error.what if isinstance(error, PersistenceError) else repr(error)
 
 
 def say(text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import platform
-import secrets
 import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
@@ -13,13 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from persistence_tests import __version__
-from persistence_tests.errors import PersistenceError, UsageError
+from persistence_tests.errors import UsageError
 from persistence_tests.model.free_text import reworded
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.oracle import Oracle
 from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded
 from persistence_tests.model.secrets import Secrets
-from persistence_tests.run.interruption import is_interrupt
+from persistence_tests.run.interruption import why_ended
+from persistence_tests.run.parts import new_identity, point_latest_at
 from persistence_tests.run.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,21 +33,23 @@ Listener = Callable[[Entry], None]
 class Run:
     """Use as a context manager; the history is on disk before the first container is made.
 
-    `directory` is reports/<run>; `entries` is what the history holds so far.
+    `directory` is reports/<run>, of a part reports/<run>/<part>; `report` is where the reports will be. `entries` is
+    what the history holds so far.
     """
 
     def __init__(self, settings: Settings, engine: Engine, listeners: Sequence[Listener] = ()) -> None:
         self.settings = settings
         self.engine = engine
-        started = datetime.now(UTC)
-        self.identity = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        self.directory = settings.report_dir / self.identity
+        whole, *part = settings.part_of or (new_identity(),)
+        self.identity = "-".join([whole, *part])
+        self.report = settings.report_dir / whole
+        self.directory = self.report.joinpath(*part)
         self.entries: list[Entry] = []
         self.oracle = Oracle()
         self.identities = itertools.count(1)
         self.secrets = Secrets()
         self._names: set[str] = set()
-        self._started = started
+        self._started = datetime.now(UTC)
         self._listeners = listeners
         self._lock = threading.Lock()
 
@@ -81,14 +83,11 @@ class Run:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        why = None
-        if error is not None:
-            told = error.what if isinstance(error, PersistenceError) else repr(error)
-            why = "interrupted" if is_interrupt(error) else told
-        self.record(None, RunEnded(complete=error is None, why=why))
+        self.record(None, RunEnded(complete=error is None, why=why_ended(error)))
         self.sync()
         self._history.close()
-        self._point_latest_here()
+        if self.settings.part_of is None:
+            point_latest_at(self.settings.report_dir, self.identity)
 
     def scenario(self, scenario: Scenario, steps: Collection[str] | None = None) -> ScenarioRun:
         """Prepare to run a scenario, or only the named steps of it; nothing is made yet.
@@ -111,13 +110,3 @@ class Run:
     def sync(self) -> None:
         """Put the history on the disk, before and after every event."""
         self._history.sync()
-
-    def _point_latest_here(self) -> None:
-        """`latest` names the newest run; a link where the platform has them, else nothing."""
-        latest = self.settings.report_dir / "latest"
-        fresh = self.settings.report_dir / f".latest-{self.identity}"
-        try:
-            fresh.symlink_to(self.identity)
-            fresh.replace(latest)
-        except OSError:
-            fresh.unlink(missing_ok=True)

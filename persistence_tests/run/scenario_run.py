@@ -6,10 +6,11 @@ import time
 import traceback
 from collections.abc import Collection
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import PersistenceError, ScenarioError, StackError
-from persistence_tests.model.finding import StepJudgement, Verdict
+from persistence_tests.model.finding import KnownLoss, StepJudgement, Verdict
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.model.records import (
     DataFate,
@@ -18,11 +19,13 @@ from persistence_tests.model.records import (
     RuleDeclared,
     ScenarioBegan,
     ScenarioEnded,
+    StackKept,
     StepBegan,
     StepEnded,
     StepFaulted,
 )
 from persistence_tests.paths import PATHS
+from persistence_tests.run.earlier import clean_before
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
 from persistence_tests.run.fate import fate
@@ -150,10 +153,16 @@ class ScenarioRun:
                 path.close()
             with ExitStack() as ends:
                 if self._began is not None:
-                    ends.callback(self._record, ScenarioEnded(self.scenario.name))
+                    kept = self._kept(stack) if self.kept_running else None
+                    ends.callback(self._record, ScenarioEnded(self.scenario.name, kept))
                 if not self.kept_running:
                     ends.callback(stack.close)
                 self._save_logs(stack)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step was not kept."""
+        return self._failed
 
     @property
     def kept_running(self) -> bool:
@@ -202,7 +211,8 @@ class ScenarioRun:
         judgement = self._run.oracle.step(self.scenario.name, step)
         if judgement.verdict is not Verdict.KEPT:
             self._failed = True
-        if resets or judgement.verdict is not Verdict.KEPT:
+        # What is lost stays lost, known or not: the next step shall find a stack that has everything.
+        if resets or judgement.verdict is not Verdict.KEPT or judgement.findings:
             self._epoch = None
         return judgement
 
@@ -228,7 +238,13 @@ class ScenarioRun:
             steps=(scenario.up, *(planned.planned for planned in self.steps)),
             claims=scenario.claims,
             left_out=self._left_out(),
+            known=self._known,
         )
+
+    @cached_property
+    def _known(self) -> tuple[KnownLoss, ...]:
+        scenario = self.scenario
+        return clean_before(scenario.known, str(scenario.source), self._run.settings.report_dir)
 
     def _left_out(self) -> tuple[str, ...]:
         wanted, asked = self._run.settings.paths, {planned.step for planned in self.steps}
@@ -236,6 +252,15 @@ class ScenarioRun:
         steps = [planned.step for planned in self.scenario.steps if planned.step not in asked]
         what = (("paths not looked at", paths), ("events not tried", steps))
         return tuple(f"{said}: {', '.join(names)}" for said, names in what if names)
+
+    def _kept(self, stack: Stack) -> StackKept:
+        return StackKept(
+            project=stack.project,
+            engine=self._run.settings.engine,
+            workspace=str(stack.workspace),
+            services=stack.services(),
+            volumes=tuple(stack.volume(key) for key in stack.volume_keys()),
+        )
 
     def _save_logs(self, stack: Stack) -> None:
         logs = self._run.directory / "logs"

@@ -19,7 +19,8 @@ class Keep(StrEnum):
 class Settings:
     """`report_dir` holds one directory a run; `engine` is a Docker URL, None for the current context's.
 
-    `paths` are the paths to verify, empty for all; what is written does not change with it.
+    `paths` are the paths to verify, empty for all; what is written does not change with it. `part_of` is the run that
+    this one is a part of, and the name of the part: several processes make one run.
     """
 
     report_dir: Path
@@ -27,3 +28,4 @@ class Settings:
     engine: str | None = None
     keep: Keep = Keep.NEVER
     paths: frozenset[str] = frozenset()
+    part_of: tuple[str, str] | None = None

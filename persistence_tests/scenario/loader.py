@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import Problem, ScenarioError
+from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, OperationKind
 from persistence_tests.model.records import Claim, StepPlanned
@@ -219,6 +220,7 @@ def _scenario(source: Path, content: bytes, document: Document, model: Any, word
         up=StepPlanned(UP, UP, "up, from nothing"),
         steps=tuple(_steps(document, model.events, words)),
         claims=tuple(Claim(text, shown_by) for text, shown_by in model.claims.items()),
+        known=tuple(_known(document, place, part, paths) for place, part in enumerate(model.known)),
         document=document,
     )
 
@@ -276,6 +278,21 @@ def _requests(part: WritePart) -> dict[OperationKind, RequestTemplate]:
         for kind, one in asked.items()
         if one is not None
     }
+
+
+def _known(document: Document, place: int, part: Any, paths: Iterable[str]) -> KnownLoss:
+    at = document.place(("known", place))
+    return KnownLoss(
+        event=part.event,
+        symptom=part.symptom,
+        paths=part.paths or tuple(paths),
+        names=part.names or (),
+        why=part.why,
+        until=part.until,
+        mended_after=part.mended_after,
+        line=at.line,
+        column=at.column,
+    )
 
 
 def _steps(document: Document, entries: Any, words: Vocabulary) -> Iterator[PlannedEvent]:

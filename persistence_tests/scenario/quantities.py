@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -12,6 +14,7 @@ _SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, 
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(B|KiB|MiB|GiB|kB|MB|GB)")
 _SIZE_REMEDY = "write a number of bytes, or a text like `64KiB` or `2.5MiB`"
 _MODE = re.compile("[0-7]{3,4}")
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 LARGEST = 64 * 1024**3
 
@@ -47,6 +50,14 @@ def mode(value: Any) -> Any:
     if not isinstance(value, str) or not _MODE.fullmatch(value):
         raise wrong("this is no file mode", 'write three or four octal digits in quotes, like `"0755"`')
     return value.zfill(4)
+
+
+def day(value: Any) -> Any:
+    """A day as ISO 8601 writes it: "2027-03-01"."""
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        with suppress(ValueError):
+            return date.fromisoformat(value).isoformat()
+    raise wrong("this is no day", "write it like `2027-03-01`")
 
 
 def url_path(value: Any) -> Any:
@@ -95,6 +106,12 @@ Mode = Annotated[
     str,
     BeforeValidator(mode),
     WithJsonSchema({"type": "string", "pattern": f"^{_MODE.pattern}$", "examples": ["0755"]}),
+]
+
+Day = Annotated[
+    str,
+    BeforeValidator(day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2027-03-01"]}),
 ]
 
 DirectoryOrRoot = Annotated[

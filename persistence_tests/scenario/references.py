@@ -37,7 +37,31 @@ def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
     yield from _own_commands(document)
-    yield from _claims(document, vocabulary, declared, list(events))
+    listed_events = list(events)
+    yield from _claims(document, vocabulary, declared, listed_events)
+    yield from _known(document, vocabulary, declared, listed_events)
+
+
+def _known(
+    document: Document, vocabulary: Vocabulary, declared: list[str], events: list[str]
+) -> Iterator[Problem]:
+    """Known losses of events and paths that the scenario does not have."""
+    entries = document.data.get("known")
+    happens = list(dict.fromkeys([UP, *events, *step_names(events)]))
+    sound = bool(events) and not {*events} - {*vocabulary.events}
+    for place, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if not isinstance(entry, dict):
+            continue
+        event, paths = entry.get("event"), entry.get("paths")
+        if sound and isinstance(event, str) and event and event not in happens:
+            what = f"no event and no step of this scenario is called `{shorten(event)}`"
+            remedy = did_you_mean(event, happens, "a known loss is of one of")
+            yield document.problem(("known", place, "event"), what, remedy)
+        several = isinstance(paths, list)
+        for number, path in enumerate(paths if isinstance(paths, list) else [paths]):
+            if isinstance(path, str) and path and path not in declared:
+                at: Location = ("known", place, "paths")
+                yield _no_path(document, (*at, number) if several else at, path, declared)
 
 
 def _claims(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, OperationKind, PayloadKind, PromiseClass
 from persistence_tests.model.records import Claim, StepPlanned
@@ -109,4 +110,5 @@ class Scenario:
     up: StepPlanned
     steps: tuple[PlannedEvent, ...]
     claims: tuple[Claim, ...]
+    known: tuple[KnownLoss, ...]
     document: Document = field(repr=False, compare=False)

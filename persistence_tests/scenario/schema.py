@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from persistence_tests.model.finding import Symptom
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
 from persistence_tests.paths.duration import Duration
@@ -16,6 +17,7 @@ from persistence_tests.paths.frames import Overwriting
 from persistence_tests.scenario.document import shorten
 from persistence_tests.scenario.quantities import (
     ByteCount,
+    Day,
     Directory,
     DirectoryOrRoot,
     Mode,
@@ -205,6 +207,34 @@ class ExpectPart(Part):
     ignore: tuple[Text, ...] = Field(default=(), description="Patterns of files that may appear unwritten.")
 
 
+class KnownPart(Part):
+    """A loss that the team knows of: reported each time, and no failure until it is mended."""
+
+    event: Text = Field(description="The event that loses, or one step of it.", examples=["recreate"])
+    symptom: Symptom = Field(description="What is then wrong.")
+    paths: Annotated[OneOrMany, Field(min_length=1)] | None = Field(
+        default=None, description="The paths that may show it; by default all."
+    )
+    names: Annotated[OneOrMany, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Patterns of the names that it befalls; by default every name.",
+        examples=["uploads/**"],
+    )
+    why: Text = Field(description="Why it is lost, and what is to be done: reports repeat it.")
+    until: Day | None = Field(
+        default=None, description="The last day (UTC) on which it is known; from the next on it is a failure."
+    )
+    mended_after: int = Field(
+        default=3,
+        description=(
+            "After how many steps with its event in a row that do not show it, in this run and in those before it in "
+            "the report directory, it counts as mended and must be removed here."
+        ),
+        ge=1,
+        le=1000,
+    )
+
+
 Claims = dict[Text, Text]
 
 
@@ -240,6 +270,10 @@ def scenario_model(vocabulary: Vocabulary) -> type[BaseModel]:
         events=(
             Annotated[events_type, Field(min_length=1)],
             Field(description="What is done to the stack, one step each, in this order."),
+        ),
+        known=(
+            tuple[KnownPart, ...],
+            Field(default=(), description="Losses that the team knows of."),
         ),
         claims=(
             Claims,

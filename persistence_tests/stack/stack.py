@@ -301,13 +301,14 @@ class Stack:
         """The name on the engine of a volume of the Compose file."""
         entry = (self.config.get("volumes") or {}).get(key)
         if entry is None:
-            known = sorted(
-                set(self.config.get("volumes") or {}) - {control.NAMED_VOLUME, control.EXTERNAL_VOLUME}
-            )
-            raise StackError(
-                f"the stack has no volume {key!r} in use", remedy=f"it has: {', '.join(known) or 'none'}"
-            )
+            known = ", ".join(self.volume_keys())
+            raise StackError(f"the stack has no volume {key!r} in use", remedy=f"it has: {known or 'none'}")
         return isolation.unescaped(str(entry["name"]))
+
+    def volume_keys(self) -> tuple[str, ...]:
+        """The volumes of the Compose file that are in use, sorted."""
+        own = {control.NAMED_VOLUME, control.EXTERNAL_VOLUME}
+        return tuple(sorted(set(self.config.get("volumes") or {}) - own))
 
     def bind(self, source: str) -> Path:
         """The workspace's directory of a bind mount, named as in the Compose file."""

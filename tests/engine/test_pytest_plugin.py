@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from persistence_tests.stack.cleanup import leftovers
+from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
 from persistence_tests.stack.engine import Engine
-from tests.stacks.box_scenario import write_scenario
+from tests.stacks.box_scenario import DIRECT, VOLUME, write_scenario
 
 pytestmark = pytest.mark.engine
 TALKING = r"""
@@ -60,10 +61,22 @@ def test_a_loss_fails_with_its_block_and_the_next_step_is_judged_on_its_own(
         case.get("name"): case for case in ET.parse(pytester.path / "junit.xml").getroot().iter("testcase")
     }
     properties = {p.get("name"): p.get("value") for p in cases["recreate"].iter("property")}
-    assert properties == {"verdict": "lost", "event": "recreate", "path.direct": "0/6"}
+    (run,) = {path.name for path in (pytester.path / "runs").glob("*-*")}
+    assert properties == {
+        "verdict": "lost",
+        "event": "recreate",
+        "step": "recreate",
+        "seed": "11",
+        "run": run,
+        "report": f"runs/{run}",
+        "findings": "PV001",
+        "path.direct": "0/6",
+    }
     failure = cases["recreate"].find("failure")
     assert failure is not None
-    assert (failure.get("message") or "").startswith("error[PV001]: 6 names missing")
+    message = failure.get("message") or ""
+    assert message.startswith("error[PV001]: 6 names missing")
+    assert "--> scenarios/box.persistence.yaml:4:13" in message
     assert "Traceback" not in "".join(failure.itertext())
     assert cases["restart"].find("failure") is None
 
@@ -130,3 +143,95 @@ def test_a_stack_that_cannot_be_had_fails_every_step_with_words(
     result.assert_outcomes(failed=2)
     assert result.stdout.str().count("/etc") >= 2
     assert "Traceback" not in result.stdout.str()
+
+
+def test_a_known_loss_passes_and_says_so_until_it_is_mended(
+    engine: Engine, pytester: pytest.Pytester, scenarios: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "step.md"))
+    known = [{"event": "recreate", "symptom": "missing", "why": "no volume yet", "mended_after": 1}]
+    write_scenario(scenarios, ["recreate", "restart"], paths={"direct": LOSING}, known=known)
+    failing = pytester.runpytest_subprocess("-rP", "--junitxml=junit.xml")
+    failing.assert_outcomes(passed=3)
+    failing.stdout.fnmatch_lines(
+        [
+            "*known PV001: 6 names missing after `recreate` on direct: no volume yet (line 5)",
+            "persistence: kept, with 1 known loss: 0 names wrong, 6 known to be, *",
+        ]
+    )
+    (report,) = (path.parent for path in (pytester.path / "runs").glob("*-*/report.html"))
+    assert "kept, with 1 known loss" in (report / "report.html").read_text()
+    assert (pytester.path / "step.md").read_text() == (report / "summary.md").read_text()
+    result = json.loads((report / "result.json").read_text())
+    assert result["exit_code"] == 0
+    assert [s["known"][0]["status"] for s in result["scenarios"]] == ["failing"]
+
+    write_scenario(scenarios, ["recreate", "restart"], paths={"direct": DIRECT}, known=known)
+    mended = pytester.runpytest_subprocess()
+    mended.assert_outcomes(passed=2, failed=1)
+    mended.stdout.fnmatch_lines(
+        ["*the known loss on line 5, missing after `recreate` (no volume yet), is mended*"]
+    )
+    assert nothing_is_left(engine, pytester.path / "runs")
+
+
+def test_what_failed_is_kept_to_be_looked_at(
+    engine: Engine, pytester: pytest.Pytester, scenarios: Path
+) -> None:
+    write_scenario(scenarios, ["recreate", "restart"], paths={"direct": LOSING, "volume": VOLUME})
+    result = pytester.runpytest_subprocess("--persistence-keep=on-failure")
+    result.assert_outcomes(passed=1, failed=1, skipped=1)
+    (report,) = (pytester.path / "runs").glob("*-*/result.json")
+    (kept,) = (scenario["kept"] for scenario in json.loads(report.read_text())["scenarios"])
+    try:
+        output = result.stdout.str()
+        assert f"left running: {kept['project']}" in output
+        assert f"docker compose -p {kept['project']} logs --timestamps" in output
+        names = {container.name for container in engine.client.containers.list()}
+        assert f"{kept['project']}-box-1" in names
+        assert kept["services"] == ["box", "web"] or kept["services"] == ["box"]
+        for volume in kept["volumes"]:
+            assert volume in output and engine.client.volumes.get(volume)
+        assert (Path(kept["workspace"]) / "compose.yaml").is_file()
+        assert kept["project"] in (report.parent / "report.html").read_text()
+    finally:
+        assert not remove(
+            engine,
+            Leftovers(tuple(found for found in leftovers(engine).found if found.run == report.parent.name)),
+        )
+    assert nothing_is_left(engine, pytester.path / "runs")
+
+
+def test_two_workers_have_a_project_each_and_one_report(
+    engine: Engine, pytester: pytest.Pytester, scenarios: Path
+) -> None:
+    for name in ("one", "two"):
+        (scenarios / name).mkdir()
+        write_scenario(scenarios / name, ["recreate"], paths={"direct": LOSING if name == "two" else DIRECT})
+    result = pytester.runpytest_subprocess("-n", "2", "--dist", "loadfile")
+    result.assert_outcomes(passed=3, failed=1)
+    (report,) = (path.parent for path in (pytester.path / "runs").glob("*-*/report.html"))
+    assert (pytester.path / "runs" / "latest").readlink() == Path(report.name)
+    told = json.loads((report / "result.json").read_text())
+    assert {s["name"]: s["verdict"] for s in told["scenarios"]} == {"box": "kept", "box-2": "lost"} or {
+        s["name"]: s["verdict"] for s in told["scenarios"]
+    } == {"box": "lost", "box-2": "kept"}
+    assert len({s["project"] for s in told["scenarios"]}) == 2
+    assert (told["complete"], told["exit_code"], told["seed"]) == (True, 1, 11)
+    assert sorted(path.parent.name for path in report.glob("gw*/history.jsonl")) == ["gw0", "gw1"]
+    assert f"persistence: seed 11, report runs/{report.name}/" in result.stdout.str()
+    workers = {f"{report.name}-gw{number}" for number in range(2)}
+    assert not [found for found in leftovers(engine).found if found.run in workers]
+
+
+def test_a_scenario_in_pieces_is_judged_all_the_same(
+    engine: Engine, pytester: pytest.Pytester, scenarios: Path
+) -> None:
+    """`-n 2` alone deals out items one by one: each worker brings the stack up for its own."""
+    write_scenario(scenarios, ["restart", "recreate", "kill"], paths={"direct": LOSING})
+    result = pytester.runpytest_subprocess("-n", "2", "-x", "--maxfail=9")
+    result.assert_outcomes(passed=3, failed=1)
+    (report,) = (path.parent for path in (pytester.path / "runs").glob("*-*/report.html"))
+    told = json.loads((report / "result.json").read_text())
+    steps = [(step["step"], step["verdict"]) for s in told["scenarios"] for step in s["steps"]]
+    assert ("recreate", "lost") in steps and ("restart", "kept") in steps and ("kill", "kept") in steps

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from persistence_tests.model.finding import KnownLoss, Symptom
 from persistence_tests.model.history import HistoryWriter
 from persistence_tests.model.observation import ABSENT, Observation
 from persistence_tests.model.records import (
@@ -122,6 +123,26 @@ def wiped(names: Sequence[str] = ("admin/first", "blog/logo.png")) -> RunPlay:
     play = run_play(names=names)
     gone = dict.fromkeys((*names, "admin/second"), ABSENT)
     play.step_of("restart", "admin/second", changed={path.name: gone for path in PATHS})
+    return play
+
+
+def known_to_be_lost() -> RunPlay:
+    """What the restart takes is a known loss; another one did not show, and one is over."""
+    play = wiped()
+    paths = tuple(path.name for path in PATHS)
+
+    def loss(symptom: Symptom, why: str, until: str | None, line: int) -> KnownLoss:
+        return KnownLoss("restart", symptom, paths, (), why, until, 3, line, 5)
+
+    known = (
+        loss(Symptom.MISSING, "no volume yet, see #12", "2027-03-01", 40),
+        loss(Symptom.EMPTY, "not fsynced", None, 41),
+        loss(Symptom.STALE, "cached", "2026-12-31", 42),
+    )
+    play.records = [
+        dataclasses.replace(record, known=known) if isinstance(record, ScenarioBegan) else record
+        for record in play.records
+    ]
     return play
 
 

@@ -70,6 +70,7 @@ def test_the_promised_keys_are_there() -> None:
         "evidence": [],
         "diagnosis": finding["diagnosis"],
         "reproduce": "persistence run scenarios/shop.persistence.yaml --event restart --seed 42",
+        "known": None,
         "location": {},
     }
     assert set(finding["diagnosis"]) == {"rule", "cause", "fix"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import re
 from collections.abc import Callable
 
@@ -13,13 +14,23 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from persistence_tests.model.observation import ABSENT
-from persistence_tests.model.records import Claim, StackPrepared, StepPlanned
+from persistence_tests.model.records import Claim, ScenarioEnded, StackKept, StackPrepared, StepPlanned
 from persistence_tests.report.build import build
 from persistence_tests.report.failure import step_block
+from persistence_tests.report.html import render
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.summary import summary
 from persistence_tests.report.terminal import Terminal, print_kept, print_result
-from tests.unit.report_histories import PATHS, RunPlay, faulted, kept, run_play, skipped, wiped
+from tests.unit.report_histories import (
+    PATHS,
+    RunPlay,
+    faulted,
+    kept,
+    known_to_be_lost,
+    run_play,
+    skipped,
+    wiped,
+)
 
 HOSTILE = (
     "admin/\x1b]0;owned\x07\x1b[2J.png",
@@ -35,6 +46,7 @@ ENDS: dict[str, Callable[[], RunPlay]] = {
     "lost": wiped,
     "skipped": skipped,
     "inconclusive": faulted,
+    "known": known_to_be_lost,
 }
 
 
@@ -98,8 +110,19 @@ def test_an_incomplete_run_says_so(snapshot: SnapshotAssertion) -> None:
 
 def test_what_is_left_running_says_how_to_look_and_how_to_remove(snapshot: SnapshotAssertion) -> None:
     console = Console(file=(out := io.StringIO()), width=200)
-    print_kept(console, build(wiped().entries()).scenarios)
+    left = StackKept("persistence-1-shop", "unix:///it's.sock", "/tmp/a b", ("api", "proxy"), ("shop_media",))
+    play = wiped()
+    play.add(ScenarioEnded("shop", left))
+    entries = play.entries()
+    result = build(entries)
+    print_kept(console, result.scenarios)
     assert out.getvalue() == snapshot
+    (looking,) = [line for line in out.getvalue().splitlines() if "look inside" in line and "api" in line]
+    assert looking in summary(result)
+    assert "DOCKER_HOST=" in render(result, entries, {})
+    assert json.loads(json.dumps(result.as_dict()))["scenarios"][0]["kept"]["volumes"] == ["shop_media"]
+    print_kept(console, build(wiped().entries()).scenarios)
+    assert out.getvalue().count("left running") == 1
 
 
 def test_the_marker_stands_below_what_it_marks() -> None:
@@ -162,9 +185,11 @@ def test_a_page_of_hostile_names_holds_text_only() -> None:
     tokens = MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(page)
     inline = [child for token in tokens for child in token.children or ()]
     kinds = {token.type for token in tokens} | {token.type for token in inline}
-    assert kinds.isdisjoint(
-        {"html_block", "html_inline", "link_open", "image", "s_open", "em_open", "code_inline"}
-    )
+    # The one element of ours is closed, and holds text.
+    ours = re.compile(r"<details><summary>[^<>]*</summary>\n|</details>\n")
+    assert all(ours.fullmatch(token.content) for token in tokens if token.type == "html_block")
+    assert page.count("<details>") == page.count("</details>")
+    assert kinds.isdisjoint({"html_inline", "link_open", "image", "s_open", "em_open", "code_inline"})
     plain = summary(build(wiped().entries()))
     assert headings(page, len(HOSTILE)) == headings(plain, 1)
     for name in HOSTILE[2], HOSTILE[4]:

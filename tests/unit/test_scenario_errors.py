@@ -16,7 +16,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "unknown key": [("  compose: compose.yaml", "  compose: compose.yaml\n  profile: [backup]")],
     "unknown key far from any": [("  compose: compose.yaml", "  compose: compose.yaml\n  zzz: 1")],
     "unknown key at the top": [("events:", "evnets:")],
-    "key of a later part": [("claims:\n", "known: []\nclaims:\n")],
+    "key of a later part": [("claims:\n", "bundles: []\nclaims:\n")],
     "misspelt required key": [("compose: compose.yaml", "compsoe: compose.yaml")],
     "missing section": [("events:\n  - restart\n  - kill: { service: app, while: writing }\n", "")],
     "missing key": [(", root: /data", "")],

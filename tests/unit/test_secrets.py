@@ -175,6 +175,7 @@ NAMES = {
     "RuleDeclared": {"through", "acknowledgement", "operations"},
     "StepPlanned": {"step", "event"},
     "Claim": {"shown_by"},
+    "KnownLoss": {"event", "symptom", "paths", "names", "until"},
     "StackPrepared": {"project", "isolation"},
     "StackReady": {"images", "mounts"},
     "AbsenceProbed": {"path"},
@@ -195,7 +196,7 @@ NAMES = {
     "StepSkipped": {"step", "event"},
     "StepFaulted": {"step"},
     "StepEnded": {"step"},
-    "ScenarioEnded": {"name"},
+    "ScenarioEnded": {"name", "kept"},
 }
 """What stays as it is: names, kinds, digests; the fields of operations and payloads are all such."""
 

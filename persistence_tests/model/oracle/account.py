@@ -8,6 +8,7 @@ from persistence_tests.model.closure import Absent, Directory, Exactly, States
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.operation import Operation, OperationKind, Outcome
 from persistence_tests.model.oracle.facts import Facts, Wrong
+from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
 from persistence_tests.model.records import (
     AbsenceProbed,
@@ -59,12 +60,17 @@ class Account:
     def opening(self) -> bool:
         return self.step == OPENING
 
+    @property
+    def looks(self) -> list[Judgement]:
+        return self.before if self.opening else self.after
+
 
 class Scenario:
-    """What the records of one scenario come to."""
+    """What the records of one scenario come to; `day` is that of the run, None where nobody knows it."""
 
-    def __init__(self, began: ScenarioBegan) -> None:
+    def __init__(self, began: ScenarioBegan, day: str | None = None) -> None:
         self.began = began
+        self.known = Known(began.known, day)
         self.ledger = Ledger()
         self.facts = Facts(began)
         self.accounts: dict[str, Account] = {}

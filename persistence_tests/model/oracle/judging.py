@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from persistence_tests.model.finding import ScenarioJudgement, StepJudgement, Verdict, worst
+from persistence_tests.model.finding import KnownState, ScenarioJudgement, StepJudgement, Verdict, worst
 from persistence_tests.model.oracle.account import OPENING, Scenario
+from persistence_tests.model.oracle.known import Streaks
 from persistence_tests.model.oracle.verdict import judge_step
-from persistence_tests.model.records import Entry, Record, RunEnded, ScenarioBegan
+from persistence_tests.model.records import Entry, Record, RunBegan, RunEnded, ScenarioBegan
 
 
 def judge(entries: Iterable[Entry]) -> tuple[ScenarioJudgement, ...]:
@@ -32,12 +33,15 @@ class Oracle:
     def __init__(self) -> None:
         self._scenarios: dict[str, _Followed] = {}
         self._complete = False
+        self._day: str | None = None
 
     def follow(self, entry: Entry) -> None:
-        if isinstance(entry.record, RunEnded):
+        if isinstance(entry.record, RunBegan):
+            self._day = entry.record.started[: len("2027-01-31")] or None
+        elif isinstance(entry.record, RunEnded):
             self._complete = entry.record.complete
         elif entry.scenario is not None:
-            self._scenarios.setdefault(entry.scenario, _Followed()).follow(entry.record)
+            self._scenarios.setdefault(entry.scenario, _Followed(self._day)).follow(entry.record)
 
     def judgements(self) -> tuple[ScenarioJudgement, ...]:
         return tuple(self._judged(name, followed) for name, followed in self._scenarios.items())
@@ -50,14 +54,15 @@ class Oracle:
         raise KeyError(step)
 
     def _judged(self, name: str, followed: _Followed) -> ScenarioJudgement:
-        steps = followed.steps(self._complete)
-        return ScenarioJudgement(name, worst([step.verdict for step in steps]), tuple(steps))
+        steps, known = followed.steps(self._complete)
+        return ScenarioJudgement(name, worst([step.verdict for step in steps]), tuple(steps), known)
 
 
 class _Followed:
     """One scenario. Whatever is raised while it is judged ends in `inconclusive`, never in a verdict."""
 
-    def __init__(self) -> None:
+    def __init__(self, day: str | None) -> None:
+        self._day = day
         self._began: ScenarioBegan | None = None
         self._scenario: Scenario | None = None
         self._failure: str | None = None
@@ -68,15 +73,15 @@ class _Followed:
         try:
             if isinstance(record, ScenarioBegan) and self._began is None:
                 self._began = record
-                self._scenario = Scenario(record)
+                self._scenario = Scenario(record, self._day)
             if self._scenario is not None:
                 self._scenario.follow(record)
         except Exception as error:
             self._failure = _told(error)
 
-    def steps(self, complete: bool) -> list[StepJudgement]:
+    def steps(self, complete: bool) -> tuple[list[StepJudgement], tuple[KnownState, ...]]:
         if self._began is None:
-            return []
+            return [], ()
         if self._failure is None and self._scenario is not None:
             try:
                 return _judged_steps(self._scenario, complete)
@@ -84,14 +89,14 @@ class _Followed:
                 self._failure = _told(error)
         why = (self._failure or "nothing was judged",)
         planned = self._began.steps
-        return [StepJudgement(p.step, p.event, Verdict.INCONCLUSIVE, why, (), {}) for p in planned]
+        return [StepJudgement(p.step, p.event, Verdict.INCONCLUSIVE, why, (), {}) for p in planned], ()
 
 
 def _told(error: Exception) -> str:
     return f"the oracle could not judge: {type(error).__name__}: {error}"
 
 
-def _judged_steps(scenario: Scenario, complete: bool) -> list[StepJudgement]:
+def _judged_steps(scenario: Scenario, complete: bool) -> tuple[list[StepJudgement], tuple[KnownState, ...]]:
     scenario.flush()
     went_wrong = scenario.stack is None or not scenario.stack.ready
     went_wrong = went_wrong or any(account.faults for account in scenario.accounts.values())
@@ -101,10 +106,10 @@ def _judged_steps(scenario: Scenario, complete: bool) -> list[StepJudgement]:
             planned[step] = account.began.event
     if scenario.before_events and OPENING not in planned:
         planned = {OPENING: "up", **planned}
-    judged = []
+    judged, streaks = [], Streaks(scenario.known)
     for step, event in planned.items():
         account = scenario.account(step)
         happened = account.began or account.skipped or account.faults
         if happened or went_wrong or not complete or (step == OPENING and scenario.before_events):
-            judged.append(judge_step(scenario, step, event))
-    return judged
+            judged.append(streaks.follow(judge_step(scenario, step, event), account.looks))
+    return judged, streaks.states()

@@ -3,23 +3,25 @@
 skipped        the machine cannot do it
 inconclusive   the harness or the engine failed in it, the stack was never ready, the step or its event
                did not end, the event did not land, a control is missing or did not behave
-lost           the stack did not come back, and a stored path shows a finding
+lost           the stack did not come back, and a stored path shows a finding that is not a known loss
 unavailable    the stack did not come back
-lost           there is a finding
+lost           there is a finding that is not a known loss
 inconclusive   something was wrong before the event already (a finding of the first step, `up`), a path could
                not be read, something could not be told, or nothing was shown ("never green for nothing": of
-               each rule one write of each kind seen before on every path, a name checked on each after)
-kept
+               each rule one write of each kind seen before on every path, a name checked on each after), or a
+               known loss is mended (`known`)
+kept           also where there are known losses
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from persistence_tests.model.finding import Finding, PathCount, StepJudgement, Symptom, Verdict
+from persistence_tests.model.finding import Finding, KnownLoss, PathCount, StepJudgement, Symptom, Verdict
 from persistence_tests.model.operation import OperationKind
 from persistence_tests.model.oracle.account import OPENING, Account, Scenario
 from persistence_tests.model.oracle.facts import Wrong
+from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.passes import Judgement, some
 from persistence_tests.model.records import DataFate, RuleDeclared
 
@@ -28,13 +30,15 @@ EVIDENCE_LINES = 10
 
 def judge_step(scenario: Scenario, step: str, event: str) -> StepJudgement:
     account = scenario.account(step)
-    looks = account.before if account.opening else account.after
+    looks = account.looks
     wrong = [w for look in looks for w in look.wrong]
     if account.opening:
         wrong = scenario.before_events
-    findings = merged(wrong, step, event)
-    verdict, reasons = _decide(scenario, account, looks, findings)
-    notes = [note for look in looks for note in look.notes]
+    findings = merged(wrong, step, event, scenario.known)
+    not_known = tuple(finding for finding in findings if finding.known is None)
+    verdict, reasons = _decide(scenario, account, looks, not_known)
+    notes = [_over(loss) for loss in scenario.known.expired(wrong, step, event)]
+    notes += [note for look in looks for note in look.notes]
     if account.opening:
         notes += scenario.began.left_out
     if account.began is not None:
@@ -56,7 +60,7 @@ def _decide(
         return (Verdict.LOST if findings else Verdict.UNAVAILABLE), [why]
     if findings:
         return Verdict.LOST, []
-    if nothing := [*_wrong_before(account), *_unread(account), *_unshown(scenario, account, looks)]:
+    if nothing := [*_wrong_before(scenario, account), *_unread(account), *_unshown(scenario, account, looks)]:
         return Verdict.INCONCLUSIVE, nothing
     return Verdict.KEPT, []
 
@@ -103,9 +107,20 @@ def _event(account: Account) -> Iterator[str]:
             yield f"the {check.duty} control in the {check.store} did not behave: {check.detail}"
 
 
-def _wrong_before(account: Account) -> Iterator[str]:
+def _over(loss: KnownLoss) -> str:
+    return f"the loss on line {loss.line} was known until {loss.until}, which is over: mend it, or give it another date"
+
+
+def _wrong_before(scenario: Scenario, account: Account) -> Iterator[str]:
     """Whoever judges step by step has judged the first one by then, and must learn of it here."""
-    names = set() if account.opening else {wrong.name for look in account.before for wrong in look.wrong}
+    if account.opening:
+        return
+    names = {
+        wrong.name
+        for look in account.before
+        for wrong in look.wrong
+        if scenario.known.covering(wrong, OPENING, OPENING) is None
+    }
     if names:
         yield f"wrong before the event already, a finding of the step {OPENING}: {some(names)}"
 
@@ -192,12 +207,18 @@ def _bare(scenario: Scenario, account: Account) -> Iterator[str]:
             )
 
 
-def merged(wrongs: Iterable[Wrong], step: str, event: str) -> tuple[Finding, ...]:
-    """One finding for each symptom and set of paths, by precedence."""
-    groups: dict[tuple[Symptom, tuple[str, ...]], dict[str, str]] = {}
+def merged(wrongs: Iterable[Wrong], step: str, event: str, known: Known) -> tuple[Finding, ...]:
+    """One finding for each symptom and set of paths, by precedence; what is known stands apart, and last."""
+    groups: dict[tuple[Symptom, tuple[str, ...], KnownLoss | None], dict[str, str]] = {}
     for wrong in wrongs:
-        groups.setdefault((wrong.symptom, wrong.paths), {}).setdefault(wrong.name, wrong.evidence)
+        group = (wrong.symptom, wrong.paths, known.covering(wrong, step, event))
+        groups.setdefault(group, {}).setdefault(wrong.name, wrong.evidence)
     order = list(Symptom)
+
+    def place(group: tuple[Symptom, tuple[str, ...], KnownLoss | None]) -> tuple[int, int, tuple[str, ...]]:
+        symptom, paths, loss = group
+        return (0 if loss is None else 1 + known.losses.index(loss)), order.index(symptom), paths
+
     return tuple(
         Finding(
             symptom,
@@ -206,8 +227,9 @@ def merged(wrongs: Iterable[Wrong], step: str, event: str) -> tuple[Finding, ...
             paths,
             tuple(sorted(names)),
             tuple(names[name] for name in sorted(names)[:EVIDENCE_LINES]),
+            loss,
         )
-        for (symptom, paths), names in sorted(groups.items(), key=lambda g: (order.index(g[0][0]), g[0][1]))
+        for (symptom, paths, loss), names in sorted(groups.items(), key=lambda group: place(group[0]))
     )
 
 

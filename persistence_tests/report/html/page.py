@@ -26,9 +26,10 @@ from persistence_tests.report.html.hexdump import Comparison
 from persistence_tests.report.html.recorded import Look, Recorded, Span, Write, recorded_steps
 from persistence_tests.report.html.servicelogs import Excerpt, ServiceLogs
 from persistence_tests.report.html.timeline import CONTROL, Timeline, timeline
+from persistence_tests.report.kept import looking
 from persistence_tests.report.printable import printable
 from persistence_tests.report.result import FindingResult, PathResult, RunResult, ScenarioResult, StepResult
-from persistence_tests.report.wording import command
+from persistence_tests.report.wording import command, known_losses, known_status, verdict_said, wrong_names
 
 NAMES_SHOWN = 200
 EVIDENCE_SHOWN = 10
@@ -66,6 +67,7 @@ class StepView:
     id: str
     result: StepResult
     open: bool
+    verdict: str
     paths: list[str]
     codes: list[str]
     cells: list[Cell]
@@ -86,6 +88,9 @@ class StepView:
 class ScenarioView:
     id: str
     result: ScenarioResult
+    verdict: str
+    known: list[str]
+    looking: list[tuple[str, str]]
     paths: list[str]
     links: dict[str, str]
     steps: list[StepView]
@@ -100,6 +105,7 @@ class Budget:
     """What was wrong of what was acknowledged; `recovery` is the longest time until the stack was ready again."""
 
     wrong: int
+    known: int
     acknowledged: int
     unanswered: int
     checks: int
@@ -110,6 +116,7 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class Page:
     result: RunResult
+    verdict: str
     sentence: str
     budget: Budget
     scenarios: list[ScenarioView]
@@ -131,6 +138,7 @@ def make_page(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, st
     ]
     return Page(
         result=result,
+        verdict=verdict_said(result.verdict, result.findings),
         sentence=_sentence(result),
         budget=budget(result),
         scenarios=scenarios,
@@ -142,7 +150,8 @@ def budget(result: RunResult) -> Budget:
     counts = Counter(step.verdict for step in result.steps)
     ready = [step.ready_seconds for step in result.steps if step.ready_seconds is not None]
     return Budget(
-        wrong=sum(map(_wrong, result.steps)),
+        wrong=sum(map(wrong_names, result.steps)),
+        known=sum(wrong_names(step, known=True) for step in result.steps),
         acknowledged=sum(step.written.ok for step in result.steps),
         unanswered=sum(step.written.info for step in result.steps),
         checks=sum(path.checked for step in result.steps for path in step.paths.values()),
@@ -151,15 +160,11 @@ def budget(result: RunResult) -> Budget:
     )
 
 
-def _wrong(step: StepResult) -> int:
-    """How many names are wrong in a step; one that is wrong in two ways counts once, as far as names are listed."""
-    listed = {name for finding in step.findings for name in finding.names}
-    return len(listed) + sum(finding.count - len(finding.names) for finding in step.findings)
-
-
 def _sentence(result: RunResult) -> str:
     bad = [step for step in result.steps if step.verdict in BAD]
     steps = len(result.steps)
+    if result.verdict is Verdict.KEPT and (known := known_losses(result.findings)):
+        return f"Nothing was lost but what the team knows of ({_many(known, 'finding')}), after {_many(steps, 'step')}."
     if result.verdict is Verdict.KEPT:
         return (
             f"Everything that was acknowledged is still there, byte for byte, after {_many(steps, 'step')}."
@@ -227,6 +232,12 @@ class _Scenario:
         return ScenarioView(
             id=self._allowance.id(f"scenario-{result.name}"),
             result=result,
+            verdict=verdict_said(result.verdict, [f for step in result.steps for f in step.findings]),
+            known=[
+                f"{loss.symptom} after {loss.event} ({loss.why}): {known_status(loss)}"
+                for loss in result.known
+            ],
+            looking=looking(result.kept) if result.kept else [],
             paths=self._paths,
             links=ids,
             steps=[views[step.step] for step in result.steps],
@@ -248,7 +259,8 @@ class _Scenario:
         return StepView(
             id=anchor,
             result=step,
-            open=step.verdict is not Verdict.KEPT,
+            open=step.verdict is not Verdict.KEPT or bool(step.findings),
+            verdict=verdict_said(step.verdict, step.findings),
             paths=wrong_paths or [name for name, count in step.paths.items() if count.checked],
             codes=list(dict.fromkeys(finding.code for finding in step.findings)),
             cells=[self._cell(step, path) for path in self._paths],
@@ -288,7 +300,7 @@ class _Scenario:
         text = f"{count.ok}/{count.checked}" if count.checked else "–"
         wrong = [finding for finding in step.findings if path in finding.paths]
         if wrong:
-            look = str(step.verdict)
+            look = "known" if all(finding.known for finding in wrong) else str(step.verdict)
             text += f" +{sum(f.count for f in wrong)}" if count.ok == count.checked else ""
             said = ", ".join(f"{finding.count} {finding.symptom}" for finding in wrong)
         elif not count.checked:
