@@ -50,6 +50,8 @@ class ScenarioFile(pytest.File):
             raise self.refused
         run = self.config.stash[SESSION].run()
         judgement: StepJudgement | None = None
+        if self.running is not None and self.running.failed and self.running.kept_running:
+            pytest.skip("not run: the stack stays as the step that failed left it (--persistence-keep)")
         if self.running is None:
             self.running = run.scenario(self.scenario, self._selected())
             try:
@@ -57,8 +59,6 @@ class ScenarioFile(pytest.File):
             except PersistenceError as error:
                 self.refused = error
                 raise
-        if self.running.failed and self.running.kept_running:
-            pytest.skip("not run: the stack stays as the step that failed left it (--persistence-keep)")
         if judgement is None or step != UP:
             judgement = self.running.step(step)
         return step_result(run.entries, self.running.scenario.name, judgement)
