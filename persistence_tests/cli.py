@@ -32,8 +32,24 @@ DEFAULT_SCENARIOS = Path("scenarios")
 KEPT, FAULT, USAGE, INTERRUPTED = 0, 2, 64, 130
 
 SCENARIOS = click.argument("scenarios", nargs=-1, type=click.Path(path_type=Path))
+
+
+def _one(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """The last of two would be taken without a word."""
+    if len(given) > 1:
+        raise UsageError(
+            "a command works on one engine",
+            remedy="to share scenarios out among several: pytest -n 2 --persistence-engine URL --persistence-engine URL",
+        )
+    return given[0] if given else None
+
+
 ENGINE = click.option(
-    "--engine", metavar="URL", help="Docker engine; default: DOCKER_HOST or the current context."
+    "--engine",
+    metavar="URL",
+    multiple=True,
+    callback=_one,
+    help="Docker engine; default: DOCKER_HOST or the current context.",
 )
 
 

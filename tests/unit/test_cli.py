@@ -91,6 +91,7 @@ def test_help_fits_and_is_whole(
         ("run", "nothing-here"),
         ("run", "shop.persistence.yaml", "--event", "earthquake"),
         ("run", "shop.persistence.yaml", "--path", "ftp"),
+        ("run", "shop.persistence.yaml", "--engine", "unix:///a", "--engine", "unix:///b"),
         ("explain", "PV999x"),
         ("check", "nothing-here"),
     ],
