@@ -39,7 +39,7 @@ def _one(_context: click.Context, _parameter: click.Parameter, given: tuple[str,
     if len(given) > 1:
         raise UsageError(
             "a command works on one engine",
-            remedy="to share scenarios out among several: pytest -n 2 --persistence-engine URL --persistence-engine URL",
+            remedy="to share scenarios out: pytest -n 2 --persistence-engine URL --persistence-engine URL",
         )
     return given[0] if given else None
 
