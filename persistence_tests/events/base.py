@@ -6,7 +6,7 @@ To add an event: one module with its options and its class, and one line in `eve
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -63,6 +63,18 @@ class During(Protocol):
 
     def checkpoint(self) -> None:
         """What is there now is what the event's end must bring back; then one more file is written."""
+        ...
+
+    def look(self) -> None:
+        """Verify every name now, in the middle of the event, once the stack is ready.
+
+        Does nothing while writers go on, who would change what is looked at. Raises StackError where the stack does
+        not become ready.
+        """
+        ...
+
+    def write(self, write: Callable[[str, bytes], None]) -> None:
+        """Have one file written, acknowledged if `write` returns; it is given the file's name and its content."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from persistence_tests.events.base import Proof
@@ -20,7 +20,7 @@ from persistence_tests.stack.state import Change, ContainerState, Delta, EngineE
 STREAM = "stream"
 INSPECT = "inspect"
 
-DISTURBANCES = ("kill", "die", "stop", "start", "restart", "pause", "destroy")
+DISTURBANCES = ("kill", "die", "stop", "start", "restart", "pause", "unpause", "destroy")
 
 WORDS = {
     Change.SAME: "unchanged",
@@ -172,7 +172,7 @@ class Case:
             old, new = self.before.containers.get(key), self.after.containers.get(key)
             who = self.who(key)
             if old and change is Change.SAME:
-                self._untouched(who, old)
+                self.untouched(who, old)
             elif old and change is Change.RESTARTED:
                 self.follow(who, old.identity, (*(ends if old.running else ()), *begins))
                 self._one_end(who, old, own_death)
@@ -281,9 +281,10 @@ class Case:
         if expected is not actual:
             self.problem(f"{what}: expected {WORDS[expected]}, but it is {WORDS[actual]}")
 
-    def _untouched(self, who: str, old: ContainerState) -> None:
+    def untouched(self, who: str, old: ContainerState, but: Collection[str] = ()) -> None:
+        """Demands that nothing was done to a container, other than these actions."""
         for event in self._containers[old.identity]:
-            if event.action in DISTURBANCES:
+            if event.action in DISTURBANCES and event.action not in but:
                 self.problem(f"{who} was to be left alone, but the engine's stream has {_described(event)}")
 
     def _one_end(self, who: str, old: ContainerState, own_death: bool) -> None:

@@ -31,7 +31,7 @@ from persistence_tests.run.writing import Batch, WritePlan
 
 if TYPE_CHECKING:
     from persistence_tests.events.gate import Gate
-    from persistence_tests.paths.base import ReadingPath, WritingPath
+    from persistence_tests.paths.base import PendingWrite, ReadingPath, WritingPath
     from persistence_tests.run.run import Run
     from persistence_tests.scenario.scenario import Scenario, WriteRule
     from persistence_tests.stack.stack import Stack
@@ -141,6 +141,10 @@ class Epoch:
         (batch,) = batches
         batch.writer.write(batch.writes, self.journal, threading.Event())
         return batch.names[0]
+
+    def pending(self, step: str, through: str) -> PendingWrite:
+        """A file that an event is to write itself."""
+        return self._plan.single(step, through, LIVE_BYTES + 1)
 
     def meanwhile(self, step: str, gate: Gate) -> Meanwhile:
         """Those who go on while an event is applied, one for each write rule."""

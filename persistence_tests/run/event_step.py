@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from persistence_tests.errors import StackError
+from persistence_tests.errors import PersistenceError, StackError
+from persistence_tests.model.operation import Outcome
 from persistence_tests.model.records import (
     Checkpointed,
     ControlCheck,
@@ -52,6 +53,30 @@ class EventStep:
         self._epoch.record(Checkpointed(self._step))
         self._after_backup = self._epoch.write_one(self._step)
         self._epoch.change(self._step)
+
+    def look(self) -> None:
+        """Called by an event in its middle: what it has done so far must show everything."""
+        gate = self._event.gate
+        if gate is not None and gate.belongs_to == "writing":
+            return
+        ready, _, why = self._ready_again()
+        if not ready:
+            raise StackError(f"the stack was not ready in the middle of {self._event.name}: {why}")
+        self._epoch.observe(self._step, Phase.AFTER, self._epoch.names())
+
+    def write(self, write: Callable[[str, bytes], None]) -> None:
+        """Called by an event that writes a file itself."""
+        pending = self._epoch.pending(self._step, self._event.name)
+        operation, journal = pending.operation, self._epoch.journal
+        assert pending.content is not None
+        journal.invoked(operation)
+        try:
+            write(operation.name, b"".join(pending.content.chunks()))
+        except BaseException as error:
+            said = error.what if isinstance(error, PersistenceError) else repr(error)
+            journal.completed(operation.identity, Outcome.INFO, said)
+            raise
+        journal.completed(operation.identity, Outcome.OK)
 
     def execute(self) -> None:
         epoch, step, control = self._epoch, self._step, self._epoch.stack.control

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import posixpath
 from collections import defaultdict
@@ -11,7 +12,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.names import SUFFIXES, NameTrait, names_for
-from persistence_tests.model.operation import Operation, OperationKind, PayloadKind, PayloadSpec
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    PayloadKind,
+    PayloadSpec,
+)
 from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite, WritingPath
 from persistence_tests.paths.frames import Overwriting
@@ -85,6 +92,18 @@ class WritePlan:
         changes = list(units(self._changes(rule, step, largest)))
         self._made[rule.index].difference_update(w.operation.name for unit in changes for w in unit)
         return _mixed(units(self._creates(rule, step, itertools.count(), largest, beyond)), changes)
+
+    def single(self, step: str, through: str, size: int) -> PendingWrite:
+        """One file of `size` bytes with a plain name, where the first rule writes, acknowledged by an exit code; no
+        rule does anything to it later."""
+        first, kind = self._scenario.rules[0], PayloadKind.BYTES
+        rule = dataclasses.replace(
+            first, through=through, acknowledgement=Acknowledgement.EXIT_0, atomic=False
+        )
+        identity = next(self._identities)
+        unique = f"{step}-{identity}"
+        (name,) = names_for(self._seed, 1, first.into[0], SUFFIXES[kind], "plain", unique=unique)
+        return self._write(rule, OperationKind.CREATE, name, identity, kind, size)
 
     def _creates(
         self,

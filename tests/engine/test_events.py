@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +73,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "kill": {"service": "api"},
     "crash": {"service": ["api", "proxy"]},
     "backup-restore": COMMANDS,
+    "scale": {"service": "api", "to": 3},
+    "run-once": {"service": "api", "command": "sh -c 'cat > /data/{name}'"},
 }
 CASES = [pytest.param(name, OPTIONS.get(name, {}), id=name) for name in EVENTS]
 CASES += [
@@ -80,9 +82,12 @@ CASES += [
     pytest.param("volume-recreate", COMMANDS, id="volume-recreate, restored"),
     pytest.param("volume-recreate", {"volume": "data"}, id="volume-recreate of one"),
 ]
-MUTATING = frozenset({"up", "down", "restart", "stop", "start", "kill", "build", "rm", "create"})
+MUTATING = frozenset(
+    {"up", "down", "restart", "stop", "start", "kill", "build", "rm", "create", "pause", "unpause", "run"}
+)
 SABOTAGE = [
     ("kill", "kill"),
+    ("renew-anon", "--renew-anon-volumes"),
     ("recreate", "--force-recreate"),
     ("down-up", "down"),
     ("rebuild", "--no-cache"),
@@ -90,6 +95,9 @@ SABOTAGE = [
     ("volume-recreate", "down"),
 ]
 MORE_SABOTAGE = [
+    ("scale", "up"),
+    ("run-once", "run"),
+    ("run-once", "--rm"),
     ("stop-start", "stop"),
     ("stop-start", "start"),
     ("kill", "up"),
@@ -111,6 +119,13 @@ class Checkpoints:
         self.count += 1
         if self._stack is not None:
             put(self._stack, "after")
+
+    def look(self) -> None:
+        if self._stack is not None:
+            assert len(self._stack.containers("api")) == 3
+
+    def write(self, write: Callable[[str, bytes], None]) -> None:
+        write("once", b"written by a container that is gone")
 
 
 class DisarmedCompose(Compose):

@@ -11,6 +11,7 @@ from persistence_tests.events import EVENTS
 
 BOX = Path(__file__).parent / "box"
 COMMANDS = {"backup": "./backup.sh", "restore": "./restore.sh {archive}"}
+REQUIRED = {**COMMANDS, "service": "box", "command": "sh -c 'cat > /files/{name}'"}
 VOLUME = {"volume": "files"}
 DIRECT = {"service": "box", "root": "/files"}
 WRITES = {"through": "direct", "into": ["."], "files": 3, "sizes": [100, 4096, 5000], "names": "plain"}
@@ -31,7 +32,7 @@ VARIANTS: dict[str, Entry] = {
 def plain_entry(name: str) -> Entry:
     """An event as a scenario lists it, with no option but those that it cannot do without."""
     required = [key for key, field in EVENTS[name].Options.model_fields.items() if field.is_required()]
-    return {name: {key: COMMANDS[key] for key in required}} if required else name
+    return {name: {key: REQUIRED[key] for key in required}} if required else name
 
 
 def every_entry() -> dict[str, Entry]:

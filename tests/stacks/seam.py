@@ -37,7 +37,8 @@ class Seam:
         self._replace(monkeypatch, Compose, "run", self._compose)
         self._replace(monkeypatch, Stack, "command", self._command)
         self._replace(monkeypatch, Stack, "signal_main_process", self._signal)
-        self._replace(monkeypatch, EventStep, "checkpoint", self._checkpoint)
+        for interlude in ("checkpoint", "look"):
+            self._replace(monkeypatch, EventStep, interlude, self._interlude)
         for method in ("_post", "_put", "_delete"):
             self._replace(monkeypatch, APIClient, method, self._request(method.strip("_")))
 
@@ -87,8 +88,8 @@ class Seam:
         call = ("signal", signal, str(container.name))
         self._done(call, None, lambda: real(stack, container, signal))
 
-    def _checkpoint(self, real: Real, step: EventStep) -> None:
-        with self._not_watching():  # a file that is written is no part of what the event does
+    def _interlude(self, real: Real, step: EventStep) -> None:
+        with self._not_watching():  # what is written and looked at is no part of what the event does
             real(step)
 
     def _request(self, method: str) -> Real:

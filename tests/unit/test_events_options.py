@@ -23,6 +23,13 @@ from persistence_tests.stack.compose import CommandResult
 from persistence_tests.stack.state import Store
 
 COMMANDS = {"backup": "./b", "restore": "./r {archive}"}
+REQUIRED = {**COMMANDS, "service": "api", "command": "import {name}"}
+
+
+def required(name: str) -> dict[str, Any]:
+    """What the event cannot do without."""
+    fields = EVENTS[name].Options.model_fields
+    return {key: REQUIRED[key] for key, field in fields.items() if field.is_required()}
 
 
 def made(name: str, **options: Any) -> Event:
@@ -43,6 +50,11 @@ def made(name: str, **options: Any) -> Event:
         ("volume-recreate", {}, "volume-recreate"),
         ("volume-recreate", {"volume": "media", **COMMANDS}, "volume-recreate of media, then restore"),
         ("backup-restore", COMMANDS, "backup-restore"),
+        ("pause", {}, "pause all services"),
+        ("pause", {"service": "api"}, "pause api"),
+        ("scale", {"service": "api"}, "scale api to 2 and back"),
+        ("scale", {"service": "api", "to": 5, "while": "writing"}, "scale api to 5 and back while writing"),
+        ("run-once", {"service": "api", "command": "import {name}"}, "run-once in api"),
     ],
 )
 def test_titles(name: str, options: dict[str, Any], title: str) -> None:
@@ -69,6 +81,15 @@ def test_titles(name: str, options: dict[str, Any], title: str) -> None:
         ("volume-recreate", {"backup": "./b"}),
         ("volume-recreate", {"restore": "./r"}),
         ("backup-restore", {}),
+        ("renew-anon", {"service": "api"}),
+        ("scale", {}),
+        ("scale", {"service": "api", "to": 1}),
+        ("run-once", {"service": "api"}),
+        ("run-once", {"command": "import {name}"}),
+        ("run-once", {"service": "api", "command": "import"}),
+        ("run-once", {"service": "api", "command": "import ${name}"}),
+        ("run-once", {"service": "api", "command": "import {directory}"}),
+        ("run-once", {"service": "api", "command": "sh -c 'cat > {name}"}),
         ("backup-restore", {"backup": "", "restore": "./r"}),
     ],
 )
@@ -89,15 +110,13 @@ def test_every_option_is_described_and_every_event_summed_up(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_can_be_applied_while_others_go_on(name: str) -> None:
-    required = {
-        key: COMMANDS[key] for key, field in EVENTS[name].Options.model_fields.items() if field.is_required()
-    }
-    assert made(name, **required).gate is None
-    assert made(name, **required, **{"while": "writing"}).gate == Gate("acknowledged", 5)
-    later = made(name, **required, **{"while": "writing"}, after={"acknowledged": 7})
+    given = required(name)
+    assert made(name, **given).gate is None
+    assert made(name, **given, **{"while": "writing"}).gate == Gate("acknowledged", 5)
+    later = made(name, **given, **{"while": "writing"}, after={"acknowledged": 7})
     assert later.gate == Gate("acknowledged", 7)
-    assert later.title == f"{made(name, **required).title} while writing, after 7 acknowledgements"
-    amid = made(name, **required, **{"while": "writing"}, after={"sent": 65536})
+    assert later.title == f"{made(name, **given).title} while writing, after 7 acknowledgements"
+    amid = made(name, **given, **{"while": "writing"}, after={"sent": 65536})
     assert amid.gate == Gate("sent", 65536)
     assert amid.title.endswith(" while writing, after 65536 bytes of an upload")
 
@@ -106,6 +125,8 @@ def test_services_and_volumes_to_validate() -> None:
     assert made("kill", service=["api", "db", "api"]).services() == ("api", "db")
     assert made("crash", service="api").services() == ("api",)
     assert made("kill").services() == ()
+    assert made("scale", service="api").services() == ("api",)
+    assert made("run-once", service="api", command="import {name}").services() == ("api",)
     assert made("restart").services() == ()
     assert made("volume-recreate", volume="media").volumes() == ("media",)
     assert made("volume-recreate").volumes() == ()
@@ -114,7 +135,7 @@ def test_services_and_volumes_to_validate() -> None:
 def test_fates_and_resets() -> None:
     destroying = {"down-volumes", "volume-recreate"}
     for name in EVENTS:
-        event = made(name, **(COMMANDS if name == "backup-restore" else {}))
+        event = made(name, **required(name))
         assert event.resets is (name in destroying)
         expected = DataFate.RESTORED if name == "backup-restore" else DataFate.KEPT
         assert event.fate() is (DataFate.DESTROYED if name in destroying else expected)
