@@ -21,7 +21,7 @@ from persistence_tests.events import EVENTS
 from persistence_tests.events.base import Event
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.payload import Payload
-from persistence_tests.model.records import Checkpointed, Invoked, StackReadyAgain
+from persistence_tests.model.records import Checkpointed, EventEnded, Invoked
 from persistence_tests.run import epoch
 from persistence_tests.run.interruption import INTERRUPTS
 from persistence_tests.stack import control
@@ -146,7 +146,7 @@ MUST_LOSE = [(name, store) for name, kind in EVENTS.items() if (store := kind.co
 def test_a_control_that_must_be_kept_and_is_gone_makes_it_inconclusive(
     box: Bench, name: str, store: Store
 ) -> None:
-    def empty(_: StackReadyAgain) -> None:
+    def empty(_: EventEnded) -> None:
         if store is Store.BEFORE_BACKUP:
             done_in(box.stack, "box", "rm -rf /files/*")
         else:
@@ -163,9 +163,9 @@ def test_a_control_that_must_be_lost_and_is_there_makes_it_inconclusive(
     kept = EVENTS[name].controls.must_keep
     assert kept is not None
 
-    def put_back(again: StackReadyAgain) -> None:
+    def put_back(ended: EventEnded) -> None:
         if store is Store.AFTER_BACKUP:
-            put_file_back(box, again.step)
+            put_file_back(box, ended.step)
         else:
             source, target = PLACES[kept], PLACES[store]
             done_in(box.stack, CONTROL_SERVICE, f"mkdir -p {target} && cp {source}/token {target}/token")
@@ -174,14 +174,14 @@ def test_a_control_that_must_be_lost_and_is_there_makes_it_inconclusive(
     assert_only_the_control_failed(judgement, f"the must-lose control in the {store} did not behave")
 
 
-def step_with(box: Bench, name: str, reaction: Callable[[StackReadyAgain], None]) -> StepJudgement:
+def step_with(box: Bench, name: str, reaction: Callable[[EventEnded], None]) -> StepJudgement:
     """The judgement of a step in which this is done between the event and the check of its controls."""
     planned = box.take(name)
-    box.reactions[StackReadyAgain] = reaction
+    box.reactions[EventEnded] = reaction
     try:
         return box.step(planned)
     finally:
-        del box.reactions[StackReadyAgain]
+        del box.reactions[EventEnded]
 
 
 def done_in(stack: Stack, service: str, line: str) -> None:
