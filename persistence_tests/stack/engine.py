@@ -84,6 +84,12 @@ class Engine:
         parts = urlsplit(self.url)
         return parts.hostname if parts.hostname and is_remote(self.url) else "127.0.0.1"
 
+    @property
+    def socket(self) -> Path | None:
+        """The engine's unix socket on this machine, None where it is reached otherwise."""
+        scheme, _, path = self.url.partition("://")
+        return Path(path) if scheme == "unix" and path else None
+
     def describe(self) -> dict[str, str]:
         """Facts for the report: versions, storage driver, cgroup, kernel, architecture, memory…"""
         info, version = self.client.info(), self.client.version()

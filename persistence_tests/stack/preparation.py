@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_tests.model.secrets import Secrets
-from persistence_tests.stack import control, isolation, secret_sources, workspace
+from persistence_tests.stack import control, isolation, links, secret_sources, workspace
 from persistence_tests.stack.compose import Compose
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.identity import Identity
@@ -70,16 +70,29 @@ def copy(
     workspace.copy_project(
         directory, target, empty, kept, skip=[Path.cwd() / "reports", Path(identity.workspace)]
     )
+    links.turn_inwards(directory, target)
+    cut = links.cut(target, Path(identity.workspace)) if spec.follow_project else []
     for bind in plan.binds:
         if bind.replaced and bind.inside is not None:
-            (target / bind.inside).mkdir(parents=True, exist_ok=True)
+            _stand_in(target / bind.inside, Path(bind.source))
     (Path(identity.workspace) / "files").mkdir(exist_ok=True)
     for source, copied in plan.files.items():
         shutil.copy(source, copied)
-    return [
+    return cut + [
         f"./{path} begins empty: the stack writes there (`copy: [./{path}]` brings its content)"
         for path in empty
     ]
+
+
+def _stand_in(place: Path, replaced: Path) -> None:
+    """What a replaced bind mounts where the project has nothing there: a file for a file, else a directory."""
+    if place.exists():
+        return
+    if replaced.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    else:
+        place.mkdir(parents=True)
 
 
 def moved(path: Path, spec: StackSpec, identity: Identity) -> Path:

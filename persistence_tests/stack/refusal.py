@@ -12,6 +12,8 @@ HARMLESS_DEVICES = {
     "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/fuse", "/dev/net/tun",
 }  # fmt: skip
 HOST_CAPABILITIES = {"ALL", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT", "SYS_TIME"}
+OWN_NETWORK_MODES = ("", "none", "bridge", "default", "host")  # "host" is refused by its own rule
+BIND_OPTIONS = {"bind", "rbind", "move", "remount"}
 HOST_NAMESPACES = ("pid", "ipc", "uts", "userns_mode", "cgroup")
 
 
@@ -82,17 +84,47 @@ def service_refusals(name: str, service: dict[str, Any]) -> Iterator[Refusal]:
                 f"uses the volumes of the foreign {str(source).replace(':', ' ', 1)}",
                 "name a service of the project, or its volumes",
             )
+    if service.get("use_api_socket"):
+        yield Refusal(
+            f"{where}.use_api_socket",
+            "gives the engine's socket to the container, and with it everything on the engine",
+            "leave the service out, or put a stand-in for it into a Compose file for tests",
+        )
+    if service.get("models"):
+        yield Refusal(
+            f"{where}.models",
+            "a model is run by the machine's own runner, which the run cannot label",
+            "put a stand-in for it into the project",
+        )
+    if build := service.get("build"):
+        yield from _build(f"{where}.build", build if isinstance(build, dict) else {})
     if service.get("provider"):
         yield Refusal(
             f"{where}.provider",
             "a provider is a program on the machine, which makes what the run cannot label",
             "put a stand-in for it into the project",
         )
+    for number, step in enumerate(service.get("pre_start") or (), 1):
+        if isinstance(step, dict):
+            yield from service_refusals(f"{name}.pre_start {number}", step)
     for hook in ("post_start", "pre_stop"):
         if any(isinstance(step, dict) and step.get("privileged") for step in service.get(hook) or ()):
             yield Refusal(
                 f"{where}.{hook}", "a privileged hook reaches the machine", "run it without `privileged`"
             )
+
+
+def is_memory(options: dict[str, Any]) -> bool:
+    """Whether the options of a local volume make a filesystem in memory: with `bind` the type means nothing."""
+    given = {option.strip() for option in str(options.get("o") or "").split(",")}
+    return options.get("type") == "tmpfs" and not given & BIND_OPTIONS
+
+
+def _build(where: str, build: dict[str, Any]) -> Iterator[Refusal]:
+    if build.get("privileged") or "security.insecure" in (build.get("entitlements") or ()):
+        yield Refusal(
+            f"{where}.privileged", "a privileged build reaches the machine", "build it without `privileged`"
+        )
 
 
 def _namespaces(where: str, service: dict[str, Any]) -> Iterator[Refusal]:
@@ -102,6 +134,12 @@ def _namespaces(where: str, service: dict[str, Any]) -> Iterator[Refusal]:
             f"{where}.network_mode",
             "with the host's network it takes the machine's own ports",
             "publish its ports instead (`ports:`) in a Compose file for tests",
+        )
+    elif mode not in OWN_NETWORK_MODES and mode.partition(":")[0] not in {"service", "container"}:
+        yield Refusal(
+            f"{where}.network_mode",
+            f"joins the network {mode}, which is not the stack's",
+            "declare it (`networks:`, `external: true`): the run then has one of its own in its place",
         )
     for key in ("network_mode", *HOST_NAMESPACES):
         value = str(service.get(key) or "")

@@ -19,7 +19,7 @@ from persistence_tests.stack.isolation import unescaped
 from persistence_tests.stack.redaction import SECRET_KEY, VALUED
 
 LARGEST = 64 * 1024  # bytes of a secret's file that are looked at
-COMMANDS = ("command", "entrypoint", "healthcheck", "post_start", "pre_stop")
+COMMANDS = ("command", "entrypoint", "healthcheck", "pre_start", "post_start", "pre_stop")
 
 _ENTRY = re.compile(r"([^\s=]+)=(.*)", re.DOTALL)
 

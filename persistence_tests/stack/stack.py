@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
-import shutil
 import signal as signals
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -25,7 +22,8 @@ from persistence_tests.stack import (
     readiness,
     workspace,
 )
-from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose, run_process
+from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
+from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.feed import EventFeed
@@ -53,7 +51,6 @@ from persistence_tests.stack.watch import EventWatch
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-COMMAND_TIMEOUT = 600.0
 SETTLE = 2.0
 
 
@@ -137,7 +134,7 @@ class Stack:
             project_directory=str(directory),
             taken_subnets=preparation.subnets(engine),
         )
-        refusals = [*plan.refusals, *workspace.bind_refusals(plan.binds, directory)]
+        refusals = [*plan.refusals, *workspace.bind_refusals(plan.binds, directory, engine.socket)]
         if refusals:
             raise refuse(refusals, str(spec.compose[0]))
         changes = preparation.copy(spec, identity, plan, original)
@@ -175,8 +172,9 @@ class Stack:
             everything = pool.submit(self.compose.config, all_profiles=True)
             running = pool.submit(self.compose.config)
             config, self.config = everything.result(), running.result()
-        as_is = [bind.source for bind in self._plan.binds if bind.inside is None]
-        if found := violations(config, self.identity, as_is):
+        found = violations(config, self.identity, self.mounted_as_is)
+        found += workspace.escapes(self._plan.binds, self.workspace, Path(self.identity.workspace))
+        if found:
             raise refuse(found, str(self.spec.compose[0]))
         self.prepared = StackPrepared(
             project=self.project,
@@ -400,32 +398,24 @@ class Stack:
 
     # What is done to it
 
+    @property
+    def original(self) -> dict[str, Any]:
+        """The user's configuration, resolved, of all profiles."""
+        return self._original
+
+    @property
+    def mounted_as_is(self) -> tuple[str, ...]:
+        """Paths outside the workspace that the scenario lets the stack mount read-only."""
+        return tuple(bind.source for bind in self._plan.binds if bind.inside is None)
+
     def command(
         self, line: str, timeout: float = COMMAND_TIMEOUT, env: Mapping[str, str] | None = None
     ) -> CommandResult:
         """Run a command of the stack's own, by bash, in the workspace; its exit code is the caller's to judge.
 
-        Raises StackRefused unless the scenario says that its commands follow the project.
+        Raises StackRefused unless the scenario says that its commands follow the project, and where one does not.
         """
-        if not self.spec.follow_project:
-            raise StackRefused(
-                f"the stack's command {line!r} may name containers and volumes of the user's own",
-                remedy="where it uses no fixed names, but COMPOSE_PROJECT_NAME, COMPOSE_FILE and DOCKER_HOST, say "
-                "`commands: follow-project`",
-            )
-        bash = shutil.which("bash")
-        if bash is None:
-            raise StackError("bash was not found", remedy="install it: the stack's commands are run by it")
-        self.record_volumes()
-        result = run_process(
-            [bash, "-c", line],
-            said=line,
-            cwd=self.workspace,
-            env=self._command_environment(env),
-            timeout=timeout,
-        )
-        self.record_volumes()
-        return result
+        return run_command(self, line, timeout, env)
 
     def signal_main_process(self, container: Container, signal: str) -> None:
         """Send a signal ("SIGKILL") to a container's main process from the host, so that its restart policy acts.
@@ -460,20 +450,6 @@ class Stack:
 
     def _helper_labels(self) -> dict[str, str]:
         return self.identity.labels
-
-    def _command_environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
-        environment = self.compose.environment(extra)
-        environment |= {
-            "COMPOSE_PROJECT_NAME": self.compose.project,
-            "COMPOSE_FILE": os.pathsep.join(map(str, self.compose.files)),
-            "COMPOSE_PATH_SEPARATOR": os.pathsep,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
-        }
-        if self.spec.profiles:
-            environment["COMPOSE_PROFILES"] = ",".join(self.spec.profiles)
-        if self.compose.env_files:
-            environment["COMPOSE_ENV_FILES"] = ",".join(map(str, self.compose.env_files))
-        return environment
 
     def _volume_keys(self) -> dict[str, str]:
         volumes = self.config.get("volumes") or {}

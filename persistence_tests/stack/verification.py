@@ -11,8 +11,9 @@ from typing import Any
 
 from persistence_tests.stack.identity import Identity
 from persistence_tests.stack.isolation import unescaped
-from persistence_tests.stack.refusal import Refusal, service_refusals
+from persistence_tests.stack.refusal import Refusal, is_memory, service_refusals
 
+KEEPING_TAGS = (None, "", "missing", "if_not_present", "never", "build")
 REMEDY = "this is a fault of the harness: please report it with the Compose file; nothing was started"
 
 
@@ -28,6 +29,10 @@ def violations(config: dict[str, Any], identity: Identity, read_only: Iterable[s
     for name, service in (config.get("services") or {}).items():
         found += service_refusals(name, service)
         found += _service(name, service, identity, allowed)
+        for number, step in enumerate(service.get("pre_start") or (), 1):
+            found += _service(f"{name}.pre_start {number}", step, identity, allowed)
+    if jobs := config.get("jobs"):
+        found.append(_violation("jobs", f"the jobs {', '.join(jobs)} are not isolated"))
     for kind in ("volumes", "networks"):
         for key, part in (config.get(kind) or {}).items():
             found += _resource(f"{kind}.{key}", part or {}, identity)
@@ -50,6 +55,11 @@ def _service(name: str, service: dict[str, Any], identity: Identity, allowed: se
         if port.get("published") not in (None, "", "0", 0) or port.get("host_ip") != "127.0.0.1":
             yield _violation(f"{where}.ports", f"the port {port} is not a free one on 127.0.0.1")
     yield from _labels(f"{where}.labels", service.get("labels"), identity)
+    for holder, key in ((service, "extra_hosts"), (service.get("build") or {}, "build.extra_hosts")):
+        if any("host-gateway" in str(entry) for entry in holder.get("extra_hosts") or ()):
+            yield _violation(f"{where}.{key}", "a host name leads to the machine itself")
+    if service.get("pull_policy") not in KEEPING_TAGS:
+        yield _violation(f"{where}.pull_policy", f"the user's tag {service.get('image')} may be moved")
     for mount in service.get("volumes") or ():
         yield from _mount(f"{where}.volumes", mount, identity, allowed)
     if build := service.get("build"):
@@ -84,7 +94,7 @@ def _resource(where: str, part: dict[str, Any], identity: Identity) -> Iterator[
         yield from _labels(where, part.get("labels"), identity)
     options = part.get("driver_opts") or {}
     device = unescaped(str(options.get("device") or ""))
-    if device and options.get("type") != "tmpfs" and not _within(device, identity.workspace):
+    if device and not is_memory(options) and not _within(device, identity.workspace):
         yield _violation(where, f"the device {device} lies outside the workspace")
 
 

@@ -62,25 +62,45 @@ def existing() -> list[Path]:
     return sorted(path for path in found if read_marker(path) is not None)
 
 
-def bind_refusals(binds: Iterable[Bind], project: Path) -> list[Refusal]:
-    """Bind mounts whose source is, or lies behind, a symbolic link that leads out of the project directory."""
+def bind_refusals(binds: Iterable[Bind], project: Path, engine_socket: Path | None = None) -> list[Refusal]:
+    """Bind mounts whose source leads out of the project directory by a symbolic link, or to the engine's socket."""
     home = project.resolve()
     refusals = []
     for bind in binds:
-        if bind.inside is None or bind.replaced:
-            continue
-        source = project / bind.inside
-        if os.path.lexists(source) and not source.resolve().is_relative_to(home):
+        where = bind.service if bind.service.startswith("volume ") else f"services.{bind.service}.volumes"
+        if bind.inside is None:
+            if _gives_the_engine(Path(bind.source), engine_socket):
+                refusals.append(
+                    Refusal(
+                        where,
+                        f"{bind.source} gives the engine's socket to the container, read-only or not",
+                        "leave the service out, or put a stand-in for it into a Compose file for tests",
+                    )
+                )
+        elif not bind.replaced and not (project / bind.inside).resolve().is_relative_to(home):
             refusals.append(
                 Refusal(
-                    f"services.{bind.service}.volumes"
-                    if not bind.service.startswith("volume ")
-                    else bind.service,
-                    f"{bind.source} is a symbolic link to {source.resolve()}, outside the project directory",
+                    where,
+                    f"{bind.source} leads by a symbolic link to {(project / bind.inside).resolve()}, outside the "
+                    "project directory",
                     f"say what replaces it: `stack: {{ binds: {{ {bind.source}: ./a-directory-of-the-project }} }}`",
                 )
             )
     return refusals
+
+
+def _gives_the_engine(source: Path, engine_socket: Path | None) -> bool:
+    sockets = {Path("/var/run/docker.sock").resolve(), *([engine_socket.resolve()] if engine_socket else [])}
+    return source.is_socket() or any(socket.is_relative_to(source.resolve()) for socket in sockets)
+
+
+def escapes(binds: Iterable[Bind], copy: Path, root: Path) -> list[Refusal]:
+    """The second net: binds of the copied project directory that lead out of the workspace `root` all the same."""
+    return [
+        Refusal(bind.service, f"{bind.source} leads out of the workspace", "mount no symbolic link")
+        for bind in binds
+        if bind.inside is not None and not (copy / bind.inside).resolve().is_relative_to(root)
+    ]
 
 
 def data_directories(

@@ -51,8 +51,9 @@ def make_stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iter
         compose: str, *, dockerfile: str = DOCKERFILE, directory: Path | None = None, **spec: object
     ) -> Stack:
         home = directory or tmp_path_factory.mktemp("project")
-        (home / "Dockerfile").write_text(dockerfile)
-        (home / "compose.yaml").write_text(compose)
+        for name, text in (("Dockerfile", dockerfile), ("compose.yaml", compose)):
+            if not (home / name).exists():
+                (home / name).write_text(text)
         stack = Stack.prepare(
             StackSpec((home / "compose.yaml",), **spec),  # type: ignore[arg-type]
             engine,

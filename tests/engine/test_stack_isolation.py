@@ -2,106 +2,103 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import secrets
+import re
+import shlex
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker.models.containers import Container
 
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.helper import archive_stream
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL
 from persistence_tests.stack.stack import Stack
-from tests.engine.conftest import MakeStack
+from tests.engine.conftest import DOCKERFILE, MakeStack
+from tests.stacks.canary import CONTAINER, EXTERNAL, IMAGE, NETWORK, TOKEN, VOLUME, Canary
 
 pytestmark = pytest.mark.engine
 
-TOKEN = secrets.token_hex(4)
-VOLUME, EXTERNAL, CONTAINER, NETWORK = (f"canary-{kind}-{TOKEN}" for kind in ("data", "ext", "app", "net"))
 COMPOSE = f"""
+name: shop
+include: [include/compose.yaml]
 services:
   app:
     container_name: {CONTAINER}
-    image: canary/{TOKEN}:1
-    build: .
+    image: {IMAGE}
+    build: {{context: ., tags: ["{IMAGE}"], network: host, pull: true}}
     init: true
     command: [sleep, infinity]
-    ports: ["127.0.0.1:18391:80"]
-    volumes: [data:/data, ext:/ext, ./files:/files, "${{PWD}}/conf:/conf:ro"]
+    ports: ["127.0.0.1:$PORT:80", "$PORT:81"]
+    volumes:
+      - data:/data
+      - ext:/ext
+      - ./files:/files
+      - ${{PWD}}/conf:/conf:ro
+      - ./current:/current
+      - ./single.txt:/single.txt
+      - $OUTSIDE/data:/outside
+      - /cache
+    tmpfs: /scratch
     networks: [default, front]
+    secrets: [key]
+    configs: [settings]
+    env_file: ../outside/app.env
+    labels: {{traefik.enable: "true", shop.role: api}}
+    logging: {{driver: syslog, options: {{syslog-address: "tcp://127.0.0.1:$PORT"}}}}
+    extra_hosts: ["machine:host-gateway", "me:127.0.0.1"]
+    depends_on: {{debug: {{condition: service_started, required: false}}}}
+    develop: {{watch: [{{path: ./files, action: sync, target: /files}}]}}
+    post_start: [{{command: [sh, -c, "echo hook >/data/hook"]}}]
   client:
-    image: canary/{TOKEN}:1
-    command: [sleep, infinity]
+    extends: {{file: ../outside/base.yaml, service: base}}
+    image: {IMAGE}
+    pull_policy: always
     init: true
     networks: [front]
+  debug:
+    image: debian:bookworm-slim
+    profiles: [debug]
+    privileged: true
+    volumes: ["/:/host"]
+  idle:
+    image: debian:bookworm-slim
+    profiles: [debug]
+    depends_on: [debug]
+jobs:
+  tidy:
+    image: debian:bookworm-slim
+    volumes: ["/srv:/srv"]
+    triggers: {{manual: true}}
 volumes:
-  data: {{name: {VOLUME}}}
+  data: {{name: "$DATA_NAME"}}
   ext: {{name: {EXTERNAL}, external: true}}
 networks:
   front: {{name: {NETWORK}, external: true}}
+secrets:
+  key: {{file: ../outside/key}}
+configs:
+  settings: {{content: "who = $DATA_NAME"}}
 """
-
-
-class Canary:
-    """What the user has on the engine and in the project directory, under the names that the stack uses too."""
-
-    def __init__(self, engine: Engine, project: Path) -> None:
-        self.engine = engine
-        self.project = project
-        client = engine.client
-        for name in (VOLUME, EXTERNAL):
-            client.volumes.create(name)
-        self.network = client.networks.create(NETWORK)
-        self.container: Container = client.containers.create(
-            engine.helper_image,
-            ["sh", "-c", "echo mine >/data/file; echo mine >/ext/file; exec sleep 600"],
-            name=CONTAINER,
-            init=True,
-            network_mode="none",
-            volumes={VOLUME: {"bind": "/data"}, EXTERNAL: {"bind": "/ext"}},
-        )
-        client.images.get(engine.helper_image).tag(f"canary/{TOKEN}", "1")
-        for name in ("files/upload", "conf/app.conf"):
-            (project / name).parent.mkdir(exist_ok=True)
-            (project / name).write_text("mine")
-        (project / "files").chmod(0o2770)
-
-    def digest(self) -> str:
-        """Identities, process, bytes and modes of everything."""
-        self.container.reload()
-        facts = [
-            str(self.container.id),
-            str(self.container.attrs["State"]["Pid"]),
-            str(self.network.id),
-            str(self.engine.client.images.get(f"canary/{TOKEN}:1").id),
-        ]
-        for path in ("/data", "/ext"):
-            stream, _ = self.container.get_archive(path)
-            facts.append(hashlib.sha256(b"".join(stream)).hexdigest())
-        for file in sorted(self.project.rglob("*")):
-            status = file.stat()
-            facts.append(f"{file} {status.st_mode:o} {status.st_ino} {status.st_mtime_ns}")
-            facts.append(file.read_text() if file.is_file() else "")
-        return "\n".join(facts)
-
-    def remove(self) -> None:
-        self.container.remove(force=True)
-        self.network.remove()
-        for name in (VOLUME, EXTERNAL):
-            self.engine.client.volumes.get(name).remove()
-        self.engine.client.images.remove(f"canary/{TOKEN}:1")
+INCLUDED = f"""
+services:
+  included:
+    image: debian:bookworm-slim
+    command: [sleep, infinity]
+    init: true
+    container_name: {CONTAINER}-included
+    volumes: ["./files:/files", "shared:/shared"]
+volumes:
+  shared: {{name: {VOLUME}-shared}}
+"""
 
 
 @pytest.fixture(scope="module")
 def canary(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     canary = Canary(engine, tmp_path_factory.mktemp("canary"))
     try:
-        canary.container.start()
         yield canary
     finally:
         canary.remove()
@@ -109,8 +106,21 @@ def canary(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def untouched(canary: Canary, make_stack: MakeStack) -> tuple[Stack, str]:
-    stack = make_stack(COMPOSE, directory=canary.project, follow_project=True)
+    project, outside = canary.project, canary.outside
+    (project / "include").mkdir()
+    (project / "include" / "compose.yaml").write_text(INCLUDED)
+    (project / "current").symlink_to(project / "releases" / "1")
+    (project / "single.txt").write_text("mine")
+    (project / "backups").symlink_to(outside / "data")
+    (project / ".env").write_text(f"PORT={canary.port}\nDATA_NAME={VOLUME}\nOUTSIDE={outside}\n")
+    (outside / "base.yaml").write_text("services: {base: {command: [sleep, infinity]}}")
+    (outside / "app.env").write_text("WHO=outside\n")
+    (outside / "key").write_text("mine")
+    (project / "Dockerfile").write_text(DOCKERFILE)
+    (project / "compose.yaml").write_text(COMPOSE)
+    binds = {str(outside / "data"): "./replaced"}
     before = canary.digest()
+    stack = make_stack(COMPOSE, directory=project, follow_project=True, binds=binds)
     stack.start()
     return stack, before
 
@@ -127,7 +137,11 @@ def names(stream: Iterator[bytes]) -> set[str]:
 
 def test_nothing_of_the_users_is_touched(untouched: tuple[Stack, str], canary: Canary) -> None:
     stack, before = untouched
-    write(stack, "for d in data ext files; do echo theirs >/$d/file; done")
+    write(
+        stack,
+        "for d in data ext files current outside; do echo theirs >/$d/file; done; echo theirs >/single.txt",
+    )
+    write(stack, "test -s /data/hook && test -s /run/secrets/key && test -s /settings && test $WHO = outside")
     stack.compose.run("build", "--no-cache")
     stack.up("--force-recreate", "-V")
     stack.down("--volumes", "--remove-orphans")
@@ -141,6 +155,98 @@ def test_the_stacks_own_command_reaches_the_run_only(untouched: tuple[Stack, str
     result = stack.command('docker-compose restart app && pwd && printf "%s" "$PWD"')
     assert result.exit_code == 0, result.stderr
     assert set(result.stdout.split()) == {str(stack.workspace)}
+    assert canary.digest() == before
+
+
+ATTACKS = {
+    "exec": 'docker exec "$C" sh -c "echo theirs >/data/file"',
+    "stop": 'docker stop -t 0 "$C"',
+    "remove": 'docker rm -fv "$C"',
+    "copy into": 'echo theirs >t && docker cp t "$C:/data/file"',
+    "rename": 'docker rename "$C" other',
+    "its volumes": 'docker run --rm --volumes-from "$C" "$H" sh -c "echo theirs >/data/file"',
+    "its network": 'docker run --rm --network "$N" "$H" true',
+    "its namespaces": 'docker run --rm --pid "container:$C" "$H" true',
+    "a volume": 'docker run --rm -v "$V:/v" "$H" sh -c "echo theirs >/v/file"',
+    "a volume by mount": 'docker run --rm --mount "type=volume,source=$V,target=/v" "$H" true',
+    "a volume made again": 'docker volume create "$V"',
+    "a volume removed": 'docker volume rm -f "$V"',
+    "a network removed": 'docker network disconnect -f "$N" "$C"; docker network rm "$N"',
+    "a directory": 'docker run --rm -v "$O:/o" "$H" sh -c "echo theirs >/o/data/file"',
+    "the machine": 'docker run --rm -v /:/host "$H" true',
+    "its privileges": 'docker run --rm --privileged "$H" true',
+    "the host's network": 'docker run --rm --network host "$H" true',
+    "the socket": 'docker run --rm -v "${DOCKER_HOST#unix://}:/s" "$H" true',
+    "an image removed": 'docker rmi -f "$I"',
+    "a tag moved": 'docker tag "$(docker ps -q | head -1 | xargs docker inspect -f {{.Image}})" "$I"',
+    "a build": 'docker build -t "$I" .',
+    "a pull": 'docker pull "$H"',
+    "a project": "COMPOSE_PROJECT_NAME=shop; docker ps -q --filter label=com.docker.compose.project=shop | grep .",
+    "all builds": "docker builder prune -f",
+}
+DENIED = re.compile("not the stack's under test|container with|reaches more|would take|is here|no tag of the run")
+"""Each with names that come from the environment, which nobody can read in a script beforehand."""
+
+
+def test_the_stacks_own_command_reaches_nothing_of_the_users(
+    untouched: tuple[Stack, str], canary: Canary
+) -> None:
+    stack, before = untouched
+    stack.up()
+    names = {"C": CONTAINER, "V": VOLUME, "N": NETWORK, "I": IMAGE, "O": str(canary.outside)}
+    env = {**names, "H": stack.engine.helper_image}
+    script = "\n".join(
+        f"({line}) 2>&1 && echo !{shlex.quote(name)}; echo ---" for name, line in ATTACKS.items()
+    )
+    result = stack.command(script, env=env)
+    answers = dict(zip(ATTACKS, result.stdout.split("---\n"), strict=False))
+    assert len(answers) == len(ATTACKS)
+    for name, answer in answers.items():
+        assert "!" not in answer, name
+        assert DENIED.search(answer) or (name, answer) == ("a project", ""), (name, answer)
+    said = stack.command('docker exec "$C" true; docker ps -aq --no-trunc; docker volume ls -q', env=env)
+    assert f"{CONTAINER} is not the stack's under test" in said.stderr
+    listed = set(said.stdout.split())
+    assert listed & {c.id for c in stack.containers()}
+    assert not listed & {str(canary.container.id), VOLUME, EXTERNAL}
+    pruned = stack.command(
+        "docker system prune -f --volumes; docker image prune -af; echo theirs >backups/file"
+    )
+    assert pruned.exit_code == 0, pruned.stderr
+    assert canary.digest() == before
+
+
+def test_the_stacks_own_command_reaches_all_that_is_the_runs(untouched: tuple[Stack, str]) -> None:
+    stack, _ = untouched
+    stack.up()
+    line = """
+    set -eu
+    app=$(docker ps -q --filter label=com.docker.compose.service=app)
+    echo streamed | docker exec -i "$app" sh -c 'cat >/data/in'
+    docker exec "$app" cat /data/in
+    echo attached | docker run --rm -i -v "$V:/v" -v "$PWD:/w" "$H" sh -c 'cat >/w/out; cat /v/in'
+    docker cp "$app:/data/in" copied && cat out copied
+    docker volume create extra >/dev/null && docker run --name one --label a=b -v extra:/v "$H" true
+    docker-compose exec -T app cat /data/in
+    docker-compose logs app >/dev/null
+    docker-compose build -q client app >/dev/null 2>&1
+    printf 'FROM scratch\nLABEL a=b\n' | docker build -q -t "$P:extra" - >/dev/null
+    """
+    environment = {"V": stack.volume("data"), "H": stack.engine.helper_image, "P": stack.project}
+    result = stack.command(line, env=environment)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == ["streamed", "streamed", "attached", "streamed", "streamed"]
+
+
+def test_a_command_with_fixed_names_is_refused_with_its_line(
+    untouched: tuple[Stack, str], canary: Canary
+) -> None:
+    stack, before = untouched
+    script = stack.workspace / "backup.sh"
+    script.write_text(f"#!/bin/bash\ntrue\ndocker exec {CONTAINER} tar -c /data\n")
+    with pytest.raises(StackRefused, match=f"backup.sh:3: names {CONTAINER}") as caught:
+        stack.command("./backup.sh now")
+    assert "COMPOSE_PROJECT_NAME" in str(caught.value)
     assert canary.digest() == before
 
 
@@ -161,14 +267,14 @@ def test_the_container_name_is_an_alias_still(untouched: tuple[Stack, str]) -> N
     assert exit_code == 0, output
 
 
-def test_ports_are_free_ones_on_the_loopback(untouched: tuple[Stack, str]) -> None:
+def test_ports_are_free_ones_on_the_loopback(untouched: tuple[Stack, str], canary: Canary) -> None:
     stack, _ = untouched
     stack.up()
     host, port = stack.address("app", 80)
     assert host == "127.0.0.1"
-    assert port != 18391
+    assert port not in (canary.port, stack.address("app", 81)[1])
     with pytest.raises(StackError, match="not published"):
-        stack.address("app", 81)
+        stack.address("app", 82)
 
 
 def test_a_helper_reads_a_volume_that_exists_and_makes_none(untouched: tuple[Stack, str]) -> None:
@@ -215,25 +321,64 @@ def left_of(engine: Engine, run: str) -> list[object]:
     ]
 
 
-REFUSED = """
-services:
-  a: {image: "debian:bookworm-slim", network_mode: host, volumes: ["/var/run/docker.sock:/s", "/srv:/srv"]}
-  b: {image: "debian:bookworm-slim", privileged: true, volumes: ["./link:/data"]}
-"""
+REFUSED: dict[str, tuple[str, str]] = {
+    "host-network": ("network_mode: host", "host's network"),
+    "foreign-network": ("network_mode: shop_default", "joins the network shop_default"),
+    "foreign-namespace": (f'network_mode: "container:{CONTAINER}"', f"foreign container {CONTAINER}"),
+    "host-pid": ("pid: host", "machine's own pid"),
+    "foreign-volumes": (
+        f'volumes_from: ["container:{CONTAINER}"]',
+        f"volumes of the foreign container {CONTAINER}",
+    ),
+    "foreign-links": (f'external_links: ["{CONTAINER}:db"]', "links to containers of another project"),
+    "privileged": ("privileged: true", "every disk of the machine"),
+    "device": ('devices: ["/dev/sda:/dev/sda"]', "/dev/sda belongs to the machine"),
+    "socket": ('volumes: ["/var/run/docker.sock:/s"]', "engine's socket"),
+    "socket-allowed": ('volumes: ["/run/docker.sock:/s:ro"]', "engine's socket /run/docker.sock"),
+    "directory-of-the-socket": ('volumes: ["/run:/r:ro"]', "/run gives the engine's socket"),
+    "api-socket": ("use_api_socket: true", "gives the engine's socket"),
+    "absolute": ('volumes: ["/srv:/srv"]', "mounts /srv at /srv"),
+    "above": ('volumes: ["../outside:/o"]', "outside at /o"),
+    "single-file": ('volumes: ["/etc/hostname:/etc/host"]', "mounts /etc/hostname"),
+    "link": ('volumes: ["./link:/l"]', "leads by a symbolic link"),
+    "behind-a-link": ('volumes: ["./link/not/there:/l"]', "link/not/there leads by a symbolic link"),
+    "provider": ("provider: {type: cloud}", "a program on the machine"),
+    "model": ("models: [llm]", "the machine's own runner"),
+    "hook": ("post_start: [{command: [id], privileged: true}]", "a privileged hook"),
+    "init-container": ('pre_start: [{command: [id], volumes: ["/opt:/opt"]}]', "mounts /opt at /opt"),
+    "build": ("build: {context: ., privileged: true}", "a privileged build"),
+    "memory-that-is-none": ("volumes: [memory:/m]", "keeps its data at /srv/data"),
+    "remote-volume": ("volumes: [nfs:/n]", "keeps its data at :/export"),
+}
 
 
 def test_a_refusal_names_every_reason_and_makes_nothing(
     make_stack: MakeStack, tmp_path: Path, engine: Engine
 ) -> None:
-    before = {volume.name for volume in engine.client.volumes.list()}
-    with pytest.raises(StackRefused) as caught:
-        make_stack(REFUSED, directory=tmp_path)
-    for reason in ("host's network", "docker.sock", "/srv", "privileged"):
-        assert reason in str(caught.value)
-    assert (
-        not {v.name for v in engine.client.volumes.list() if RUN_LABEL in (v.attrs.get("Labels") or {})}
-        - before
+    (tmp_path / "outside").mkdir()
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "link").symlink_to("../outside")
+    services = "\n".join(
+        f"  {name}:\n    image: debian:bookworm-slim\n    {line}" for name, (line, _) in REFUSED.items()
     )
+    compose = f"""
+services:
+{services}
+models: {{llm: {{model: ai/tiny}}}}
+volumes:
+  memory: {{driver_opts: {{type: tmpfs, o: "bind,rw", device: /srv/data}}}}
+  nfs: {{driver_opts: {{type: nfs, o: "addr=10.0.0.1", device: ":/export"}}}}
+"""
+    before = {volume.name for volume in engine.client.volumes.list()}
+    as_is = {"/run/docker.sock": "/run/docker.sock", "/run": "/run"}
+    with pytest.raises(StackRefused) as caught:
+        make_stack(compose, directory=project, binds=as_is)
+    said = str(caught.value)
+    assert {name for name, (_, reason) in REFUSED.items() if reason not in said} == set()
+    made = {v.name for v in engine.client.volumes.list() if RUN_LABEL in (v.attrs.get("Labels") or {})}
+    assert not {name for name in made - before if "engine-test" in name}
+    assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_a_bind_through_a_link_out_of_the_project_is_refused(make_stack: MakeStack, tmp_path: Path) -> None:

@@ -178,6 +178,11 @@ def test_a_dollar_in_a_path_stays_one() -> None:
         ({"volumes_from": ["container:db"]}, "volumes_from"),
         ({"provider": {"type": "cloud"}}, "provider"),
         ({"post_start": [{"command": "x", "privileged": True}]}, "post_start"),
+        ({"network_mode": "somebodys_default"}, "network_mode"),
+        ({"use_api_socket": True}, "use_api_socket"),
+        ({"models": {"llm": None}}, "models"),
+        ({"build": {"context": HOME, "privileged": True}}, "build.privileged"),
+        ({"build": {"context": HOME, "entitlements": ["security.insecure"]}}, "build.privileged"),
         ({"volumes": [bind("/var/run/docker.sock", read_only=True)]}, "volumes"),
         ({"volumes": [{"type": "npipe", "source": "//./pipe/x", "target": "/x"}]}, "volumes"),
     ],
@@ -198,6 +203,10 @@ def test_what_reaches_the_machine_is_refused_with_a_remedy(service: dict[str, An
         ),
         (
             {"volumes": {"v": {"driver_opts": {"type": "nfs", "device": ":/export"}}}},
+            "volumes.v.driver_opts.device",
+        ),
+        (
+            {"volumes": {"v": {"driver_opts": {"type": "tmpfs", "o": "rw, bind", "device": "/srv"}}}},
             "volumes.v.driver_opts.device",
         ),
         ({"networks": {"n": {"driver": "macvlan"}}}, "networks.n.driver"),
@@ -227,6 +236,102 @@ def test_harmless_devices_and_namespaces_pass() -> None:
         "b": {"network_mode": "none"},
     }
     assert not isolated(services).refusals
+
+
+def test_a_filesystem_in_memory_is_the_runs_own() -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    isolation = isolated({"web": {}}, volumes={"v": {"driver_opts": options}})
+    assert not isolation.refusals
+    assert "driver_opts" not in isolation.override["volumes"]["v"]
+
+
+def test_a_container_that_runs_before_the_service_is_isolated_like_it() -> None:
+    step = {
+        "command": ["init"],
+        "image": "shop:1",
+        "volumes": [bind(f"{HOME}/media")],
+        "pull_policy": "always",
+    }
+    services = {"web": {"image": "shop:1", "build": {"context": HOME}, "pre_start": [step]}}
+    (mine,) = isolated(services).override["services"]["web"]["pre_start"].value
+    assert mine["labels"] == LABELS
+    assert mine["image"] == "persistence-r1-shop/shop:1"
+    assert [mount["source"] for mount in mine["volumes"]] == ["./media"]
+    assert mine["pull_policy"] == "missing"
+    outside = {"web": {"pre_start": [{"command": ["x"], "privileged": True, "volumes": [bind("/srv")]}]}}
+    assert refused(isolated(outside)) == ["services.web.pre_start 1.privileged", "services.web.volumes"]
+
+
+def test_jobs_are_left_out() -> None:
+    isolation = isolated({"web": {}}, jobs={"tidy": {"image": "x", "privileged": True}})
+    assert isolation.override["jobs"] == {"tidy": Reset()}
+    assert "job tidy: left out, because only services run" in isolation.changes
+
+
+@pytest.mark.parametrize("policy", ["always", "daily", "weekly", "every_12h", "refresh"])
+def test_a_tag_of_the_users_is_not_fetched_again(policy: str) -> None:
+    web = isolated({"web": {"image": "shop:1", "pull_policy": policy}}).override["services"]["web"]
+    assert web["pull_policy"] == "missing"
+
+
+def test_what_other_programs_on_the_engine_read_is_not_said() -> None:
+    labels = {
+        "traefik.http.routers.x.rule": "Host(`a`)",
+        "com.centurylinklabs.watchtower.enable": "true",
+        "role": "api",
+    }
+    service = {"labels": labels, "label_file": ["l"], "logging": {"driver": "gelf"}}
+    web = isolated({"web": service}).override["services"]["web"]
+    assert web["labels"] == Override({"role": "api", **LABELS})
+    assert (web["label_file"], web["logging"]) == (Reset(), Reset())
+    plain = isolated({"web": {"labels": {"role": "api"}, "logging": {"driver": "local"}}}).override[
+        "services"
+    ]["web"]
+    assert plain == {"labels": LABELS}
+
+
+def test_host_names_stay_where_they_lead_to_the_stack_itself() -> None:
+    hosts = ["me=127.0.0.1", "machine=host-gateway", "db=10.0.0.5", "peer=172.30.0.7", "six=[::1]"]
+    services = {
+        "web": {"extra_hosts": hosts, "build": {"context": HOME, "extra_hosts": ["machine=host-gateway"]}}
+    }
+    networks = {"n": {"ipam": {"config": [{"subnet": "172.30.0.0/16"}]}}}
+    web = isolated(services, networks=networks).override["services"]["web"]
+    assert web["extra_hosts"] == Override(["me=127.0.0.1", "peer=172.30.0.7", "six=[::1]"])
+    assert web["build"]["extra_hosts"] == Reset()
+
+
+def test_a_build_has_a_network_of_its_own_and_moves_no_tag() -> None:
+    build = {"context": HOME, "network": "host", "pull": True, "entitlements": ["network.host"]}
+    out = isolated({"web": {"build": build}}).override["services"]["web"]["build"]
+    assert (out["network"], out["pull"], out["entitlements"]) == (Reset(), Reset(), Reset())
+
+
+def test_an_engines_socket_is_refused_read_only_too_whatever_the_scenario_says() -> None:
+    spec = StackSpec((), binds={"/run/docker.sock": "/run/docker.sock"})
+    assert refused(isolated({"web": {"volumes": [bind("/run/docker.sock", read_only=True)]}}, spec=spec)) == [
+        "services.web.volumes"
+    ]
+
+
+def test_an_absolute_path_is_replaced_by_no_other_absolute_path() -> None:
+    spec = StackSpec((), binds={"/srv/a": "/srv/b"})
+    assert refused(isolated({"web": {"volumes": [bind("/srv/a", read_only=True)]}}, spec=spec)) == [
+        "services.web.volumes"
+    ]
+
+
+def test_what_cannot_do_without_a_service_that_is_left_out_is_left_out_too() -> None:
+    services = {
+        "web": {"depends_on": {"debug": {"required": False}, "db": {"required": True}}},
+        "db": {},
+        "debug": {"profiles": ["d"], "privileged": True},
+        "tail": {"profiles": ["d"], "depends_on": {"debug": {"required": True}}},
+        "end": {"profiles": ["d"], "network_mode": "service:tail"},
+    }
+    override = isolated(services, active={"web", "db"}).override["services"]
+    assert [name for name, part in override.items() if part == Reset()] == ["debug", "tail", "end"]
+    assert override["web"]["depends_on"] == {"debug": Reset()}
 
 
 def test_a_service_that_does_not_run_is_left_out_instead_of_refused() -> None:
@@ -363,6 +468,9 @@ SERVICES = st.fixed_dictionaries(
         "networks": st.just({"default": None}),
         "privileged": st.booleans(),
         "pid": st.sampled_from(["host", "service:x"]),
+        "extra_hosts": st.lists(st.sampled_from(["a=host-gateway", "b=127.0.0.1", "c=10.0.0.1"]), max_size=2),
+        "pull_policy": st.sampled_from(["always", "daily", "missing", "never"]),
+        "pre_start": st.just([{"command": ["x"], "image": "x", "volumes": [bind("/srv")]}]),
         "labels": st.dictionaries(NAMES, NAMES, max_size=2),
     },
 )
