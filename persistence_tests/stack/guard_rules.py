@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"/v\d+\.\d+(?=/)")
 _OBJECT = re.compile(r"/(containers|volumes|networks|exec)/([^/]+)(?:/.+)?")
 _IMAGE = re.compile(r"/images/(.+?)(?:/(tag|push))?")
+_ON_IMAGES = {("DELETE", None), ("POST", "tag")}
 _CREATING = re.compile(r"/(containers|volumes|networks)/create")
 _LISTING = re.compile(r"/(containers|images)/json|/(volumes|networks)")
 _PRUNING = re.compile(r"/(containers|volumes|networks|images)/prune")
@@ -90,9 +91,10 @@ class GuardRules:
             if request.is_judged_by_its_body:
                 self._own("containers", str(json.loads(request.body or b"{}").get("Container")))
             return request
-        if match := _IMAGE.fullmatch(path):
-            if reads or (request.method, match[2]) in {("DELETE", None), ("POST", "tag")}:
-                return request if reads else self._image(request, match[1])
+        if reads and path.startswith("/images/"):
+            return request
+        if (match := _IMAGE.fullmatch(path)) and (request.method, match[2]) in _ON_IMAGES:
+            return self._image(request, match[1])
         raise Denied(f"{request.method} {path} reaches more than the run's own")
 
     def _only_own(self, request: Request) -> Request:

@@ -184,7 +184,9 @@ ATTACKS = {
     "a project": "COMPOSE_PROJECT_NAME=shop; docker ps -q --filter label=com.docker.compose.project=shop | grep .",
     "all builds": "docker builder prune -f",
 }
-DENIED = re.compile("not the stack's under test|container with|reaches more|would take|is here|no tag of the run")
+DENIED = re.compile(
+    "not the stack's under test|container with|reaches more|would take|is here|no tag of the run"
+)
 """Each with names that come from the environment, which nobody can read in a script beforehand."""
 
 
@@ -389,6 +391,30 @@ def test_a_bind_through_a_link_out_of_the_project_is_refused(make_stack: MakeSta
     compose = 'services: {b: {image: "debian:bookworm-slim", volumes: ["./link:/data"]}}'
     with pytest.raises(StackRefused, match="symbolic link"):
         make_stack(compose, directory=project)
+
+
+HOSTILE = "sh op: $HOME 'x' \"y\" #1 ünï {name}"
+
+
+def test_a_hostile_directory_is_only_a_name(make_stack: MakeStack, tmp_path: Path) -> None:
+    project = tmp_path / HOSTILE
+    (project / "data").mkdir(parents=True)
+    (project / "conf").mkdir()
+    (project / "conf" / "app.conf").write_text("mine")
+    compose = """
+    name: ${NAME:-../../etc}
+    services:
+      a:
+        image: debian:bookworm-slim
+        volumes: ["./data:/data", {type: bind, source: "${PWD}/conf", target: /conf, read_only: true}]
+    """
+    stack = make_stack(compose, directory=project, follow_project=True, env={"NAME": "fine"})
+    assert stack.bind("./data") == stack.workspace / "data"
+    assert (stack.bind("./conf") / "app.conf").read_text() == "mine"
+    assert stack.workspace.name == HOSTILE
+    result = stack.command('docker-compose config --services && cat "$PWD/conf/app.conf"')
+    assert result.exit_code == 0, result.stderr
+    assert sorted(result.stdout.split()) == ["a", "mine", CONTROL_SERVICE]
 
 
 def test_commands_need_leave(make_stack: MakeStack) -> None:
