@@ -24,6 +24,7 @@ from persistence_tests.run.interruption import handle_interrupts, ignore_interru
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from persistence_tests.model.records import Entry
     from persistence_tests.report.result import RunResult
     from persistence_tests.run.settings import Settings
     from persistence_tests.scenario.scenario import Scenario
@@ -203,14 +204,11 @@ def check(history: Path, allow_skip: bool, as_json: bool) -> int:
 
     HISTORY is a history.jsonl, or the directory of a run.
     """
-    from persistence_tests.model.history import read_history
     from persistence_tests.report.build import build
     from persistence_tests.report.terminal import Terminal, print_result
 
-    recorded = read_history(history / "history.jsonl" if history.is_dir() else history)
-    if not recorded.entries:
-        raise HistoryError("the history holds no entry", where=str(history))
-    result = build(recorded.entries, allow_skip=allow_skip)
+    entries = _entries(history / "history.jsonl" if history.is_dir() else history)
+    result = build(entries, allow_skip=allow_skip)
     if as_json:
         click.echo(json.dumps(result.as_dict(), indent=2))
         return result.exit_code
@@ -230,15 +228,12 @@ def report(run: Path, allow_skip: bool) -> int:
 
     RUN is the directory of a run; by default the newest in reports/. Exit code 0 where they were written.
     """
-    from persistence_tests.model.history import read_history
     from persistence_tests.report.build import build
     from persistence_tests.report.files import write_reports
 
     directory = run if run.is_dir() else run.parent
-    recorded = read_history(directory / "history.jsonl")
-    if not recorded.entries:
-        raise HistoryError("the history holds no entry", where=str(directory / "history.jsonl"))
-    write_reports(build(recorded.entries, allow_skip=allow_skip), recorded.entries, directory)
+    entries = _entries(directory / "history.jsonl")
+    write_reports(build(entries, allow_skip=allow_skip), entries, directory)
     click.echo(directory / "report.html")
     return KEPT
 
@@ -426,6 +421,25 @@ def _run(
             raise failure
         console.print(f"\n{failure}", highlight=False, markup=False, soft_wrap=True)
     return result
+
+
+def _entries(path: Path) -> tuple[Entry, ...]:
+    """What a history holds. HistoryError, with its place, for one of which nothing can be said."""
+    from persistence_tests.model.history import read_history
+    from persistence_tests.model.records import ScenarioBegan
+
+    entries = read_history(path).entries
+    if not entries:
+        raise HistoryError("the history holds no entry", where=str(path))
+    begun: set[str | None] = {None}
+    for number, entry in enumerate(entries, 1):
+        if isinstance(entry.record, ScenarioBegan):
+            begun.add(entry.scenario)
+        if entry.scenario not in begun:
+            raise HistoryError(
+                f"the history never says that the scenario {entry.scenario} began", where=f"{path}:{number}"
+            )
+    return entries
 
 
 def _console(*, stderr: bool = False) -> Console:

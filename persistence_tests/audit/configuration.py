@@ -30,6 +30,26 @@ class MountTarget:
         return _is_below(directory, self.target)
 
 
+def well_formed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recorded configuration has the form that Compose gives it: a history may hold anything."""
+    services = {}
+    for name, service in _mappings(recorded.get("services")).items():
+        volumes, tmpfs = service.get("volumes"), service.get("tmpfs")
+        services[name] = {
+            **service,
+            "volumes": [e for e in volumes if isinstance(e, dict)] if isinstance(volumes, list) else [],
+            "tmpfs": tmpfs if isinstance(tmpfs, list | str) else [],
+        }
+    volumes = {
+        key: {
+            **volume,
+            "driver_opts": options if isinstance(options := volume.get("driver_opts"), dict) else {},
+        }
+        for key, volume in _mappings(recorded.get("volumes")).items()
+    }
+    return {**recorded, "services": services, "volumes": volumes}
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """`resolved` is what `docker compose config --format json` prints, `mounts` what the engine really mounted.
@@ -50,9 +70,9 @@ class Configuration:
             targets.append(MountTarget(_clean(target), Backing.TMPFS, ""))
         known = {target.target for target in targets}
         for mount in self.mounts.get(service, []):
-            target = _clean(mount["target"])
+            target = _clean(mount.get("target", ""))
             if target not in known:
-                kind = Backing.TMPFS if mount["kind"] == "tmpfs" else Backing.ANONYMOUS
+                kind = Backing.TMPFS if mount.get("kind") == "tmpfs" else Backing.ANONYMOUS
                 targets.append(MountTarget(target, kind, mount.get("source", "")))
         return targets
 
@@ -84,6 +104,12 @@ class Configuration:
         if mount is not None and mount.backing is Backing.NAMED and self.is_memory(mount.source):
             return Backing.TMPFS
         return mount.backing if mount else Backing.LAYER
+
+
+def _mappings(part: Any) -> dict[str, dict[str, Any]]:
+    """Compose prints null for an entry of which nothing is said."""
+    entries = part.items() if isinstance(part, dict) else ()
+    return {key: entry or {} for key, entry in entries if entry is None or isinstance(entry, dict)}
 
 
 def _declared(entry: Mapping[str, Any]) -> MountTarget:

@@ -19,7 +19,7 @@ from persistence_tests.errors import HistoryError
 from persistence_tests.model.records import RECORD_TYPES, Record
 
 # What surrounds a record's fields on its line of a history: no field may bear one of these names.
-RESERVED = frozenset({"at", "history", "scenario", "type"})
+RESERVED = frozenset({"at", "check", "history", "scenario", "type"})
 
 _Converter = Callable[[Any, str], Any]
 _RECORDS: dict[str, type] = {record.__name__: record for record in RECORD_TYPES}

@@ -1,9 +1,10 @@
 """The history of a run on disk: JSON lines, appended as things happen.
 
-    {"history": 1, "at": 0.0, "scenario": null, "type": "RunBegan", …the record's fields}
+    {"history": 2, "at": 0.0, "scenario": null, "type": "RunBegan", …the record's fields, "check": "5f3a09c1"}
 
 Every record is one line and one write, so a run that is killed leaves whole lines, but perhaps the last.
-The first line carries the version of the format.
+The first line carries the version of the format. `check` is the CRC-32 of all that stands before it in the file's
+lines: where a line was lost, doubled, moved or changed, a verdict would rest on something that never happened.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ from persistence_tests.errors import HistoryError
 from persistence_tests.model.codec import decode, encode, is_number
 from persistence_tests.model.records import Entry, Record
 
-FORMAT = 1
+FORMAT = 2
+
+_CHECK = b',"check":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class HistoryWriter:
         self._undelivered: deque[Entry] = deque()
         self._delivering = False
         self._empty = True
+        self._check = 0
         self._broken: str | None = None
         try:
             self._file = os.open(
@@ -79,7 +84,8 @@ class HistoryWriter:
             if self._broken:
                 raise HistoryError(self._broken, where=str(self.path))
             at = round(max(time.monotonic() - self._started, 0.0), 6)
-            self._write(_line(at, scenario, record, values, first=self._empty))
+            line, self._check = _line(at, scenario, record, values, self._check, first=self._empty)
+            self._write(line)
             self._empty = False
             entry = Entry(at, scenario, record)
             self._undelivered.append(entry)
@@ -163,10 +169,11 @@ def write_history(path: Path | str, entries: Iterable[Entry]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         with temporary.open("wb") as file:
+            check = 0
             for number, entry in enumerate(entries):
-                file.write(
-                    _line(entry.at, entry.scenario, entry.record, encode(entry.record), first=number == 0)
-                )
+                values = encode(entry.record)
+                line, check = _line(entry.at, entry.scenario, entry.record, values, check, first=number == 0)
+                file.write(line)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -174,14 +181,18 @@ def write_history(path: Path | str, entries: Iterable[Entry]) -> None:
         raise HistoryError(f"the history cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def _line(at: float, scenario: str | None, record: Record, values: dict[str, Any], *, first: bool) -> bytes:
+def _line(
+    at: float, scenario: str | None, record: Record, values: dict[str, Any], check: int, *, first: bool
+) -> tuple[bytes, int]:
+    """A line, and its check; `check` is the one of the line before."""
     head: dict[str, Any] = {"history": FORMAT} if first else {}
     line = json.dumps(
         head | {"at": at, "scenario": scenario, "type": type(record).__name__} | values,
         allow_nan=False,
         separators=(",", ":"),
     )
-    return line.encode("ascii") + b"\n"
+    checked, check = _checked(line.encode("ascii"), check)
+    return checked + b"\n", check
 
 
 def read_history(path: Path | str) -> History:
@@ -194,24 +205,46 @@ def read_history(path: Path | str) -> History:
     except OSError as error:
         raise HistoryError(f"the history cannot be read: {error.strerror}", where=str(path)) from error
     *lines, rest = content.split(b"\n")
-    entries = tuple(_entry(line, number, path) for number, line in enumerate(lines, start=1))
-    return History(entries, torn=bool(rest))
+    check = 0
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        entry = _entry(line, number, path)
+        start, mark, _ = line.rpartition(_CHECK)
+        checked, check = _checked(start + b"}" if mark else line, check)
+        if checked != line:
+            raise HistoryError(
+                "the line, or one before it, is not as it was written: its check does not hold",
+                where=f"{path}:{number}",
+                remedy="take the history as the run wrote it",
+            )
+        entries.append(entry)
+    return History(tuple(entries), torn=bool(rest))
+
+
+def _checked(line: bytes, check: int) -> tuple[bytes, int]:
+    """A line with its check, and that check; `check` is the one of the line before."""
+    body = line[:-1]
+    check = zlib.crc32(body, check)
+    return body + _CHECK + b"%08x" % check + b'"}', check
 
 
 def _entry(line: bytes, number: int, path: Path | str) -> Entry:
     where = f"{path}:{number}"
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HistoryError("the line is not JSON", where=where) from error
     if not isinstance(values, dict):
         raise HistoryError("the line is not a JSON object", where=where)
     _check_format(values.pop("history", None), number, where)
+    values.pop("check", None)
     at, scenario, name = (values.pop(key, None) for key in ("at", "scenario", "type"))
     if not is_number(at) or not isinstance(name, str) or not isinstance(scenario, str | None):
         raise HistoryError("the line is no entry of a history: at, scenario or type is wrong", where=where)
     try:
         return Entry(float(at), scenario, decode(name, values))
+    except RecursionError as error:
+        raise HistoryError("the line is nested too deeply", where=where) from error
     except HistoryError as error:
         what = f"{error.where}: {error.what}" if error.where else error.what
         raise HistoryError(what, where=where, remedy=error.remedy) from error

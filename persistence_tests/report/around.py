@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from persistence_tests.audit.case import Case, top_directory
-from persistence_tests.audit.configuration import Configuration
+from persistence_tests.audit.configuration import Configuration, well_formed
 from persistence_tests.model.finding import Finding, StepJudgement
 from persistence_tests.model.observation import NodeKind
 from persistence_tests.model.records import (
@@ -81,7 +81,7 @@ class Around:
             e.record for e in self.scenario_entries if isinstance(e.record, StackReady) and e.record.ready
         ]
         return Configuration(
-            self.prepared.original if self.prepared else {}, ready[-1].mounts if ready else {}
+            well_formed(self.prepared.original) if self.prepared else {}, ready[-1].mounts if ready else {}
         )
 
     @cached_property

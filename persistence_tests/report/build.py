@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from persistence_tests.audit.configuration import well_formed
 from persistence_tests.audit.diagnosis import diagnose
 from persistence_tests.model.finding import (
     Finding,
@@ -145,7 +146,7 @@ class _Scenario:
             isolation=prepared.isolation if prepared else "",
             changes=list(prepared.changes) if prepared else [],
             images=dict(ready.images) if ready else {},
-            volumes=volume_drivers(prepared.original) if prepared else {},
+            volumes=volume_drivers(well_formed(prepared.original)) if prepared else {},
             claims=[claim_result(claim, self._began, steps) for claim in self._began.claims],
             known=[_known_loss(state) for state in judgement.known],
             notes=list(self._notes(steps)),

@@ -23,6 +23,7 @@ from persistence_tests.stack.guard_rules import Denied, GuardRules, Request
 LONGEST_HEAD = 64 * 1024
 LONGEST_BODY = 4 * 1024 * 1024  # of a request whose body is judged
 CHUNK = 64 * 1024
+PATIENCE = 5.0  # seconds that a client may take to read a denial
 REWRITTEN = frozenset({"connection", "content-length", "transfer-encoding", "expect"})
 
 
@@ -94,6 +95,11 @@ class _Connection(socketserver.StreamRequestHandler):
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.wfile.write(head.encode() + body)
+        # Closed while the client still sends, the answer would be lost with the connection.
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(PATIENCE)
+        while self.connection.recv(CHUNK):
+            pass
 
 
 def _read(stream: BufferedIOBase) -> tuple[list[str], Request]:

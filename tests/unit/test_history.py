@@ -42,8 +42,9 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
 def test_the_first_line_carries_the_format(tmp_path: Path) -> None:
     written(tmp_path / "history.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert [line.get("history") for line in lines] == [1, None, None, None]
-    assert lines[2] | {"at": 0} == {
+    assert [line.get("history") for line in lines] == [2, None, None, None]
+    assert lines[2] | {"at": 0, "check": ""} == {
+        "check": "",
         "at": 0, "scenario": "media", "type": "StepEnded", "step": "up", "seconds": 1.5,
     }  # fmt: skip
 
@@ -78,16 +79,47 @@ def test_a_damaged_line_is_named(tmp_path_factory: pytest.TempPathFactory, data:
     assert raised.value.where == f"{path}:{number}"
 
 
+@settings(deadline=None)
+@given(st.data())
+def test_lines_that_were_lost_doubled_moved_or_changed_are_noticed(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("history") / "history.jsonl"
+    written(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    place = data.draw(st.integers(0, len(lines) - 2))
+    match data.draw(st.sampled_from(["lost", "doubled", "moved", "changed"])):
+        case "lost":
+            del lines[place]
+        case "doubled":
+            lines.insert(place, lines[place])
+        case "moved":
+            lines[place], lines[place + 1] = lines[place + 1], lines[place]
+        case _:
+            bit = data.draw(st.integers(0, 100_000)) % (len(lines[place]) * 8)
+            changed = bytearray(lines[place])
+            changed[bit // 8] ^= 1 << bit % 8
+            lines[place] = bytes(changed)
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(HistoryError) as raised:
+        read_history(path)
+    assert str(raised.value.where).startswith(f"{path}:")
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ({"history": 2, "at": 0, "scenario": None, "type": "RunEnded", "complete": True}, "has format 2"),
+        ({"history": 1, "at": 0, "scenario": None, "type": "RunEnded", "complete": True}, "has format 1"),
         ({"history": True, "at": 0, "scenario": None, "type": "RunEnded", "complete": True}, "not a history"),
         ({"at": 0, "scenario": None, "type": "RunEnded", "complete": True}, "not a history"),
-        ({"history": 1, "at": "0", "scenario": None, "type": "RunEnded", "complete": True}, "no entry"),
-        ({"history": 1, "at": 0, "scenario": 5, "type": "RunEnded", "complete": True}, "no entry"),
-        ({"history": 1, "at": 0, "scenario": None, "complete": True}, "no entry"),
-        ({"history": 1, "at": 0, "scenario": None, "type": "RunEnded"}, "RunEnded.complete: .* missing"),
+        ({"history": 2, "at": "0", "scenario": None, "type": "RunEnded", "complete": True}, "no entry"),
+        ({"history": 2, "at": 0, "scenario": 5, "type": "RunEnded", "complete": True}, "no entry"),
+        ({"history": 2, "at": 0, "scenario": None, "complete": True}, "no entry"),
+        ({"history": 2, "at": 0, "scenario": None, "type": "RunEnded"}, "RunEnded.complete: .* missing"),
+        (
+            {"history": 2, "at": 0, "scenario": None, "type": "RunEnded", "complete": True},
+            "check does not hold",
+        ),
     ],
 )
 def test_a_wrong_first_line_says_why(tmp_path: Path, line: dict[str, object], what: str) -> None:

@@ -109,7 +109,7 @@ def _judged_steps(scenario: Scenario, complete: bool) -> tuple[list[StepJudgemen
     judged, streaks = [], Streaks(scenario.known)
     for step, event in planned.items():
         account = scenario.account(step)
-        happened = account.began or account.skipped or account.faults
+        happened = account.began or account.skipped or account.faults or account.event or account.ended
         if happened or went_wrong or not complete or (step == OPENING and scenario.before_events):
             judged.append(streaks.follow(judge_step(scenario, step, event), account.looks))
     return judged, streaks.states()

@@ -87,6 +87,8 @@ def _event(account: Account) -> Iterator[str]:
     if event is None:
         yield "the event did not end" if account.event_began else "the event was never begun"
         return
+    if not account.event_began:
+        yield "nobody noted when the event began"
     if not event.landed:
         yield "the event did not land" + (f": {'; '.join(event.problems)}" if event.problems else "")
         return  # how the controls fared is only a consequence
