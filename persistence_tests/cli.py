@@ -390,13 +390,25 @@ def _run(
 ) -> RunResult:
     from persistence_tests.report.build import build, step_result
     from persistence_tests.report.files import append_step_summary, write_reports
+    from persistence_tests.report.progress import Progress
     from persistence_tests.report.terminal import Terminal, print_kept, print_result
+    from persistence_tests.run.earlier import seconds_before
     from persistence_tests.run.run import Run
     from persistence_tests.stack.engine import Engine
 
     engine = Engine.connect(settings.engine)
     failure: PersistenceError | KeyboardInterrupt | None = None
-    with closing(engine), Terminal(console) as terminal:
+    plan = [
+        (place, step)
+        for place, (scenario, steps) in enumerate(selected)
+        for step in ("up", *(planned.step for planned in scenario.steps if planned.step in steps))
+    ]
+    earlier = {
+        (place, step): seconds
+        for place, (scenario, _) in enumerate(selected)
+        for step, seconds in seconds_before(str(scenario.source), settings.report_dir).items()
+    }
+    with closing(engine), Terminal(console, Progress(plan, earlier)) as terminal:
         recording = Run(settings, engine, [terminal])
         try:
             with recording:

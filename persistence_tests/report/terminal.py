@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -31,12 +32,14 @@ from persistence_tests.model.records import (
     StackReady,
     StackReadyAgain,
     StepBegan,
+    StepEnded,
 )
 from persistence_tests.report.failure import because, known_lines, step_block
 from persistence_tests.report.kept import kept_lines
-from persistence_tests.report.layout import folded, joined
+from persistence_tests.report.layout import NARROWEST, folded, joined
 from persistence_tests.report.live import LiveLine
 from persistence_tests.report.printable import printable
+from persistence_tests.report.progress import UP, Progress, time_left
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
 from persistence_tests.report.wording import (
     MARKS,
@@ -64,11 +67,14 @@ BUILDING = "building images; the first time this can take minutes"
 
 
 class Terminal:
-    """A listener to a run. Use as a context manager, around the run."""
+    """A listener to a run. Use as a context manager, around the run. `progress` knows what is to come."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, progress: Progress | None = None) -> None:
         self._console = console
-        self._live = LiveLine(console)
+        self._progress = progress or Progress([], {})
+        self._live = LiveLine(console, self._time_left)
+        self._scenario = -1
+        self._of = ""
         self._step = ""
         self._answered = 0
         self._title_width = TITLE_WIDTH
@@ -89,6 +95,8 @@ class Terminal:
             case RunBegan() as run:
                 self._lines(header(run, width(self._console)))
             case ScenarioBegan() as scenario:
+                self._scenario += 1
+                self._begin(UP)
                 self._heading(scenario.source, (planned.title for planned in scenario.steps))
                 self._phase("preparing the stack", anew=True)
                 self._changes = None
@@ -98,6 +106,8 @@ class Terminal:
                 self._ready(ready)
             case StepBegan() as step:
                 self._step, self._answered = step.title, 0
+                if step.step != UP:
+                    self._begin(step.step)
                 self._phase("writing", anew=True)
             case Completed() as completed:
                 self._answered += completed.outcome is Outcome.OK
@@ -112,8 +122,10 @@ class Terminal:
                 self._phase("verifying every name on every path")
             case ControlsChecked():
                 self._phase("judging")
+            case StepEnded() as ended:
+                self._progress.end((self._scenario, ended.step), time.monotonic())
             case ScenarioEnded():
-                self._step = ""
+                self._step = self._of = ""
                 self._phase("removing what the run made", anew=True)
 
     def scenario(self, scenario: ScenarioResult) -> None:
@@ -124,14 +136,19 @@ class Terminal:
 
     def judged(self, step: StepResult) -> None:
         """One line for a step that has ended, and one for each thing that is wrong with it."""
-        style, rest = STYLES[step.verdict], " " * 6
-        title = f"  {MARKS[step.verdict]} {printable(step.title):<{self._title_width}} "
-        first = f"{title}{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s "
-        lines = joined(counts(step), width(self._console), first=first, rest=rest, between=" · ")
-        for number, line in enumerate(lines):
+        style, rest, room = STYLES[step.verdict], " " * 6, width(self._console)
+        name = printable(step.title)
+        title = f"  {MARKS[step.verdict]} {name}{' ' * (self._title_width - cell_len(name))} "
+        told = f"{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s "
+        above: list[str] = []
+        if room is not None and cell_len(title + told) > max(room, NARROWEST):
+            above, title = folded(name, room, first=title[:4], rest=rest), rest
+        lines = joined(counts(step), room, first=title + told, rest=rest, between=" · ")
+        for number, line in enumerate([*above, *lines]):
             text = Text(line)
             if number == 0:
                 text.stylize(style, 2, 3)
+            if number == len(above):
                 text.stylize(style, len(title), len(title) + len(step.verdict))
             self._print(text)
         for reason in because(step):
@@ -166,12 +183,21 @@ class Terminal:
         self._phase("looking at what is there")
 
     def _heading(self, source: str, titles: Iterable[str]) -> None:
-        self._title_width = min(max((len(printable(title)) for title in titles), default=0), TITLE_WIDTH)
+        self._title_width = min(max((cell_len(printable(title)) for title in titles), default=0), TITLE_WIDTH)
         self._console.print()
         self._lines([printable(source)], "bold")
 
+    def _begin(self, step: str) -> None:
+        self._progress.begin((self._scenario, step), time.monotonic())
+        place, of = self._progress.place
+        self._of = f"{place}/{of} " if place else ""
+
+    def _time_left(self) -> str:
+        seconds = self._progress.remaining(time.monotonic())
+        return "" if seconds is None or not self._of else time_left(seconds)
+
     def _phase(self, phase: str, *, anew: bool = False) -> None:
-        text = f"{printable(self._step)}: {phase}" if self._step else phase
+        text = self._of + (f"{printable(self._step)}: {phase}" if self._step else phase)
         self._live.say(text, since=time.monotonic() if anew else None)
 
     def _folded(self, text: str, indent: str, style: str) -> None:
