@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from persistence_tests.model.records import ScenarioEnded, StackKept
 from persistence_tests.report.build import build
 from persistence_tests.report.html import render
-from tests.unit.report_histories import PATHS, RunPlay, kept, wiped
+from tests.unit.report_histories import PATHS, RunPlay, kept, known_to_be_lost, wiped
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -163,6 +164,25 @@ def test_light_and_dark(browser: Browser, report: str, scheme: str) -> None:
         assert page.evaluate(background) != was
         page.reload()
         assert page.evaluate(background) != was, "the choice is remembered"
+
+
+def test_known_losses_are_one_click(browser: Browser, tmp_path: Path) -> None:
+    play = known_to_be_lost()
+    play.add(
+        ScenarioEnded("shop", StackKept("persistence-1-shop", None, "/tmp/w", ("api",), ("shop_media",)))
+    )
+    entries = play.entries()
+    file = tmp_path / "report.html"
+    file.write_text(render(build(entries), entries, {}), encoding="utf-8")
+    for page in opened(browser, file.as_uri()):
+        assert page.locator("h1").inner_text() == "✓ kept, with 1 known loss"
+        page.locator(".chip", has_text="known").click()
+        assert steps(page) == ["restart"]
+        assert page.locator("#step-restart p.known").is_visible()
+        assert page.locator("#step-restart").get_by_text("no volume yet, see #12").is_visible()
+        cell = page.locator('.matrix tr[data-step="step-restart"] td[data-path="volume"]')
+        assert "c-known" in (cell.get_attribute("class") or "")
+        assert page.get_by_text("docker compose -p persistence-1-shop ps --all").is_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -37,6 +37,7 @@ from persistence_tests.report.html import render
 from persistence_tests.report.html.allowance import COMPARISONS_A_FINDING, OPERATIONS_DRAWN, Allowance
 from persistence_tests.report.html.hexdump import Comparison
 from persistence_tests.report.html.page import make_page
+from persistence_tests.report.html.recorded import recorded_steps
 from persistence_tests.report.result import RunResult
 from tests.unit.oracle_histories import JUNK, ZEROS, Content
 from tests.unit.report_histories import PATHS, RunPlay, faulted, kept, run_play, skipped, wiped
@@ -492,3 +493,22 @@ def test_a_page_that_cannot_be_drawn_takes_no_verdict_with_it(
     assert json.loads((tmp_path / "result.json").read_text())["verdict"] == "lost"
     text = (tmp_path / "report.html").read_text()
     assert "lost" in text and "&lt;b&gt;no page&lt;/b&gt;" in text
+
+
+def test_all_looks_of_a_pass_began_together() -> None:
+    entries = kept().entries()
+    step = recorded_steps([entry for entry in entries if entry.scenario])["restart"]
+    for phase in Phase:
+        own = [look for look in step.looks if look.phase is phase]
+        assert [look.path for look in own] == [path.name for path in PATHS]
+        assert len({look.start for look in own}) == 1
+        assert [look.end for look in own] == sorted({look.end for look in own})
+
+
+def test_of_a_name_that_is_gone_no_bytes_are_shown() -> None:
+    """What was seen before the event is no evidence of what was lost by it."""
+    entries = wiped().entries()
+    page = make_page(build(entries), entries, {})
+    (finding,) = [finding for step in page.scenarios[0].steps for finding in step.findings]
+    assert finding.result.symptom == "missing"
+    assert finding.comparisons == []

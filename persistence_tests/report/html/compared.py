@@ -40,6 +40,7 @@ class Bytes:
             elif isinstance(record, PathObserved) and record.step in wanted:
                 for name in wanted[record.step] & record.observations.keys():
                     seen = record.observations[name]
+                    self._seen.pop((record.step, record.path, name), None)  # the last look is what is judged
                     if seen.kind is NodeKind.FILE and (
                         seen.spans is not None if seen.size else name in written
                     ):

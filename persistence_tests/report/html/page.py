@@ -67,6 +67,7 @@ class StepView:
     id: str
     result: StepResult
     open: bool
+    known: bool
     verdict: str
     paths: list[str]
     codes: list[str]
@@ -117,6 +118,7 @@ class Budget:
 class Page:
     result: RunResult
     verdict: str
+    known: int
     sentence: str
     budget: Budget
     scenarios: list[ScenarioView]
@@ -139,6 +141,7 @@ def make_page(result: RunResult, entries: Sequence[Entry], logs: Mapping[str, st
     return Page(
         result=result,
         verdict=verdict_said(result.verdict, result.findings),
+        known=sum(known_losses(step.findings) > 0 for step in result.steps),
         sentence=_sentence(result),
         budget=budget(result),
         scenarios=scenarios,
@@ -260,6 +263,7 @@ class _Scenario:
             id=anchor,
             result=step,
             open=step.verdict is not Verdict.KEPT or bool(step.findings),
+            known=known_losses(step.findings) > 0,
             verdict=verdict_said(step.verdict, step.findings),
             paths=wrong_paths or [name for name, count in step.paths.items() if count.checked],
             codes=list(dict.fromkeys(finding.code for finding in step.findings)),

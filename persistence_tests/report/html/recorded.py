@@ -1,7 +1,7 @@
 """What a history says of each step: its operations, looks, event and phases, with their times.
 
-A look is one pass over the names of a path. Only its end is in the history; it began when the record before it was
-written, for the paths are looked at one after the other.
+A look is one pass over the names of a path. Only its end is in the history; all paths are looked at together, so that
+each look began when the record before the first of them was written.
 """
 
 from __future__ import annotations
@@ -245,6 +245,8 @@ def _recorded(entries: list[Entry]) -> Recorded:
 
 def _add(looks: list[Look], observed: PathObserved, since: float, at: float) -> None:
     last = looks[-1] if looks else None
+    if last and last.phase is observed.phase and since == last.end:
+        since = last.start
     if last and (last.path, last.phase) == (observed.path, observed.phase):
         last.end = at
         last.records.append(observed)

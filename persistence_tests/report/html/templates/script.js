@@ -47,13 +47,13 @@
   const steps = all(".step").map((node) => ({
     node,
     row: rows.get(node.id),
-    verdict: node.dataset.verdict,
+    verdicts: node.dataset.verdict.split(" "),
     names: [node.dataset.event, node.dataset.step].map((name) => name.toLowerCase()),
     paths: node.dataset.paths.toLowerCase().split(" "),
     get text() { return (this.words ??= node.textContent.toLowerCase()); },
   }));
   const test = (step, token) => {
-    if (token.startsWith("s:")) return step.verdict.startsWith(token.slice(2));
+    if (token.startsWith("s:")) return step.verdicts.some((verdict) => verdict.startsWith(token.slice(2)));
     if (token.startsWith("p:")) return step.paths.some((path) => path.startsWith(token.slice(2)));
     if (token.startsWith("@")) return step.names.some((name) => name.startsWith(token.slice(1)));
     return step.text.includes(token);
