@@ -23,6 +23,8 @@ SUFFIXES: dict[PayloadKind, str] = {
     PayloadKind.BYTES: ".bin",
     PayloadKind.TEXT: ".txt",
     PayloadKind.PNG: ".png",
+    PayloadKind.JPEG: ".jpg",
+    PayloadKind.PDF: ".pdf",
 }
 
 NameStyle = Literal["plain", "hostile"]

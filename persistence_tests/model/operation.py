@@ -30,6 +30,8 @@ class PayloadKind(StrEnum):
     BYTES = "bytes"
     TEXT = "text"
     PNG = "png"
+    JPEG = "jpeg"
+    PDF = "pdf"
 
 
 class Acknowledgement(StrEnum):

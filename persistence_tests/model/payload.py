@@ -5,16 +5,20 @@ A payload shorter than a stamp holds the stamp's first bytes.
 
     bytes   blocks, each a stamp and random bytes other than zero
     text    the same in printable ASCII, in lines of 63 characters; ends in a newline from 2 bytes on
-    png     an image that decoders accept (`payload_png`)
+    png     an image that decoders accept, the stamps its pixels (`payload_png`)
+    jpeg    the same, the stamps in its comments (`payload_jpeg`)
+    pdf     a document that readers accept, the stamps its text (`payload_pdf`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 from persistence_tests.errors import UsageError
-from persistence_tests.model import payload_png
+from persistence_tests.model import payload_jpeg, payload_pdf, payload_png
 from persistence_tests.model.operation import PayloadKind, PayloadSpec
 from persistence_tests.model.payload_stamp import BLOCK, LARGEST, Blocks, Stamp, run_tag
 
@@ -34,13 +38,36 @@ DEFAULT_SIZES: tuple[int, ...] = (
 _BLOCKS_AT_ONCE = 64
 
 
+class _Document(Protocol):
+    """The whole of a file that is more than blocks in a row."""
+
+    def chunks(self) -> Iterator[bytes]: ...
+
+    def slice(self, offset: int, length: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    minimum: int
+    maximum: int
+    make: Callable[[Blocks, int], _Document]
+
+
+_FORMATS: dict[PayloadKind, _Format] = {
+    PayloadKind.PNG: _Format(payload_png.MINIMUM, payload_png.MAXIMUM, payload_png.Image),
+    PayloadKind.JPEG: _Format(payload_jpeg.MINIMUM, LARGEST, payload_jpeg.image),
+    PayloadKind.PDF: _Format(payload_pdf.MINIMUM, payload_pdf.MAXIMUM, payload_pdf.document),
+}
+
+
 class Payload:
     """The content of one operation. Memory does not grow with its size."""
 
-    __slots__ = ("_blocks", "_image", "_sha256", "kind", "operation", "run", "size")
+    __slots__ = ("_blocks", "_document", "_sha256", "kind", "operation", "run", "size")
 
     def __init__(self, run: str, operation: int, kind: PayloadKind, size: int) -> None:
-        maximum = payload_png.MAXIMUM if kind is PayloadKind.PNG else LARGEST
+        form = _FORMATS.get(kind)
+        maximum = form.maximum if form else LARGEST
         if not self.minimum(kind) <= size <= maximum:
             raise UsageError(
                 f"a payload of kind {kind} cannot have {size} bytes",
@@ -53,7 +80,7 @@ class Payload:
         self.kind = kind
         self.size = size
         self._blocks = Blocks(run_tag(run), operation, kind, size)
-        self._image = payload_png.Image(self._blocks, size) if kind is PayloadKind.PNG else None
+        self._document = form.make(self._blocks, size) if form else None
         self._sha256: str | None = None
 
     @classmethod
@@ -75,7 +102,8 @@ class Payload:
     @staticmethod
     def minimum(kind: PayloadKind) -> int:
         """The least size in bytes."""
-        return payload_png.MINIMUM if kind is PayloadKind.PNG else 0
+        form = _FORMATS.get(kind)
+        return form.minimum if form else 0
 
     @property
     def sha256(self) -> str:
@@ -93,7 +121,7 @@ class Payload:
     def chunks(self) -> Iterator[bytes]:
         """The whole payload, at most 256 KiB at a time."""
         digest = sha256()
-        for chunk in self._image.chunks() if self._image else self._runs_of_blocks():
+        for chunk in self._document.chunks() if self._document else self._runs_of_blocks():
             digest.update(chunk)
             yield chunk
         self._sha256 = digest.hexdigest()
@@ -108,8 +136,8 @@ class Payload:
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
-        if self._image:
-            return self._image.slice(offset, length)
+        if self._document:
+            return self._document.slice(offset, length)
         first, skip = divmod(offset, BLOCK)
         end = offset + length
         content = self._blocks.between(first * BLOCK, end)

@@ -36,8 +36,17 @@ _POOL_MASK = 2**_POOL_BITS - 1
 _LINE = 64
 
 # Written into payloads: a kind keeps its code for ever.
-_CODES = {PayloadKind.BYTES: 0, PayloadKind.TEXT: 1, PayloadKind.PNG: 2}
+_CODES = {
+    PayloadKind.BYTES: 0,
+    PayloadKind.TEXT: 1,
+    PayloadKind.PNG: 2,
+    PayloadKind.JPEG: 3,
+    PayloadKind.PDF: 4,
+}
 _KINDS = {code: kind for kind, code in _CODES.items()}
+
+# What stands in comments and strings must not look like the end of them.
+_OF_TEXT = {PayloadKind.TEXT, PayloadKind.JPEG, PayloadKind.PDF}
 
 _NO_ZERO = bytes([0xA5, *range(1, 256)])
 _TEXT = (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ." * 4)[:256]
@@ -75,7 +84,7 @@ class Blocks:
     def __init__(self, tag: bytes, operation: int, kind: PayloadKind, size: int) -> None:
         self._prefix = tag + operation.to_bytes(6) + bytes([_CODES[kind]]) + size.to_bytes(6)
         self._text = kind is PayloadKind.TEXT
-        self._pool = _pool(tag, self._text)
+        self._pool = _pool(tag, text=kind in _OF_TEXT)
 
     def parts(self, offset: int) -> tuple[bytes, bytes, bytes]:
         """The 4096 bytes that begin with the stamp of `offset`, in three parts, before the ends of lines."""

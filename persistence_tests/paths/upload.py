@@ -27,6 +27,8 @@ _TYPES = {
     PayloadKind.BYTES: "application/octet-stream",
     PayloadKind.TEXT: "text/plain; charset=utf-8",
     PayloadKind.PNG: "image/png",
+    PayloadKind.JPEG: "image/jpeg",
+    PayloadKind.PDF: "application/pdf",
 }
 _LONGEST_ANSWER = 1 << 16
 _POLL = 0.05
