@@ -62,11 +62,20 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class AsStored:
+    """What the server made of a payload: any whole file, until the first one is read where it is stored."""
+
+    spec: PayloadSpec
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Anything:
     """What was there before the run wrote: present, its content unknown."""
 
 
-State = Absent | Directory | Exactly | Partial | Seen | Anything
+State = Absent | Directory | Exactly | Partial | Seen | AsStored | Anything
 States = frozenset[State]
 
 ABSENT: States = frozenset({Absent()})
@@ -96,6 +105,8 @@ def after(logged: Logged, state: State) -> States:
     """The column "acknowledged"."""
     operation = logged.operation
     match operation.kind:
+        case OperationKind.CREATE | OperationKind.OVERWRITE if operation.as_stored:
+            return frozenset({AsStored(payload_of(operation))})
         case OperationKind.CREATE | OperationKind.OVERWRITE:
             return frozenset({Exactly(Version((payload_of(operation),)))})
         case OperationKind.APPEND:
@@ -113,9 +124,13 @@ def between(logged: Logged, state: State) -> States:
     operation, weak = logged.operation, logged.weak
     match operation.kind, state:
         case OperationKind.CREATE | OperationKind.OVERWRITE, _ if weak or not operation.atomic:
+            if operation.as_stored:
+                return frozenset({Anything()})
             partial = Partial(Version((payload_of(operation),)), over=_versions(state), zeros=weak)
             # Over content that no payload explains, a mix cannot be told from damage.
-            return frozenset({partial, Anything()} if isinstance(state, Seen | Anything) else {partial})
+            return frozenset(
+                {partial, Anything()} if isinstance(state, Seen | AsStored | Anything) else {partial}
+            )
         case OperationKind.APPEND, Exactly(old):
             return frozenset({Partial(old.extended(payload_of(operation)), kept=old.size, zeros=weak)})
         case OperationKind.APPEND, Partial():
@@ -210,6 +225,12 @@ def match(state: State, seen: Observation, specs: Specs) -> Match:
             return _yes(seen.kind is NodeKind.FILE and right_size and seen.sha256 == version.sha256)
         case Seen(size, sha256):
             return _yes(seen.kind is NodeKind.FILE and (seen.size, seen.sha256) == (size, sha256))
+        case AsStored(spec, _, None):
+            whole = seen.kind is NodeKind.FILE and seen.flaw is None
+            return _yes(whole and (seen.size != 0 or spec.size == 0))
+        case AsStored(_, size, sha256):
+            right_size = seen.size is None or seen.size == size
+            return _yes(seen.kind is NodeKind.FILE and right_size and seen.sha256 == sha256)
         case Partial():
             return _match_partial(state, seen, specs) if seen.kind is NodeKind.FILE else Match.NO
 

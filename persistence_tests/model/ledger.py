@@ -9,7 +9,8 @@ asks it which observations need a second look; the oracle judges with it.
     EventEnded, restored         every name is as at `Checkpointed`
     the two, `while: writing`    nobody knows of an operation that the event met whether it came before or after
     EventEnded, kept             what the step's class of event does not promise becomes unresolved again
-    PathObserved, stored path    settles an unresolved write that was seen, until the next power loss
+    PathObserved, stored path    settles an unresolved write that was seen, until the next power loss; of a file that
+                                 the server made anew, the first whole one is what must be kept
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from persistence_tests.model.closure import (
     ABSENT,
     Absent,
     Anything,
+    AsStored,
     Directory,
+    Exactly,
     Logged,
     Match,
+    State,
     States,
     allowed,
     payload_of,
@@ -77,6 +81,7 @@ class Ledger:
         self.specs: dict[int, PayloadSpec] = {}
         self.outcomes: dict[int, Outcome] = {}
         self.operations: dict[int, Operation] = {}
+        self._kept: dict[int, tuple[int | None, str]] = {}
         self._promised: frozenset[PromiseClass] = frozenset(PromiseClass)
         self._stored: frozenset[str] = frozenset()
         self._forget()
@@ -90,6 +95,7 @@ class Ledger:
         self._pass: dict[tuple[str, str], Observation] = {}
         self.epoch_operations: set[int] = set()
         self._overtaken: set[int] = set()  # operations that an event which replaced the files met
+        self.doubled: dict[str, tuple[int, int]] = {}
 
     def record(self, record: Record) -> None:
         if not isinstance(record, PathObserved | FoundElsewhere):
@@ -108,15 +114,10 @@ class Ledger:
             case Invoked():
                 self._invoked(record.operation)
             case Completed():
-                self._completed(record.operation, record.outcome)
+                self._completed(record)
             case EventBegan():
                 self._step.event_began = True
-                self._step.concurrent = {
-                    logged.operation.identity
-                    for entry in self._names.values()
-                    for logged in entry.log
-                    if logged.outcome is None
-                }
+                self._step.concurrent = self.epoch_operations - self.outcomes.keys()
             case Checkpointed():
                 self._step.checkpoint = dict(self._names)
             case EventEnded():
@@ -124,6 +125,7 @@ class Ledger:
             case PathObserved() if record.path in self._stored and record.problem is None:
                 for name, seen in (record.directories | record.observations).items():
                     self._pass[record.path, name] = seen
+                    self._keep(name, seen)
             case _:
                 pass
 
@@ -143,7 +145,7 @@ class Ledger:
             states = self._names[name].states if name in self._names else self._initially(name)
             if Directory() in states and Absent() in states and self._has_children(name):
                 states -= ABSENT
-            self._states[name] = states
+            self._states[name] = frozenset(map(self._as_kept, states))
         return self._states[name]
 
     def name(self, name: str) -> Name:
@@ -176,6 +178,19 @@ class Ledger:
             if self.operations[i].kind in WRITES_CONTENT
             and (i in weak or self.outcomes.get(i) is not Outcome.OK)
         )
+
+    def unread(self, name: str) -> PayloadSpec | None:
+        """The payload of which the server made a file that nobody has read yet; None where there is none."""
+        unread = (s.spec for s in self.states(name) if isinstance(s, AsStored) and s.sha256 is None)
+        return next(unread, None)
+
+    def kept_of(self, identity: int) -> tuple[int | None, str] | None:
+        """Size and digest of what the server made of an operation's payload, once they were read."""
+        return self._kept.get(identity)
+
+    def maker(self, seen: Observation) -> int | None:
+        """The operation of whose payload the server made these very bytes."""
+        return next((i for i, kept in self._kept.items() if kept == (seen.size, seen.sha256)), None)
 
     def operations_on(self, name: str) -> frozenset[int]:
         """Operations whose bytes `name` may have held, and those that were tried on it."""
@@ -218,13 +233,18 @@ class Ledger:
         self.epoch_operations.add(operation.identity)
         if self._step.event_began:
             self._step.concurrent.add(operation.identity)
-        for name in (operation.name, operation.target):
-            if name is not None:
-                self._tried.setdefault(name, set()).add(operation.identity)
         if operation.payload:
             self.specs[operation.identity] = operation.payload
         elif operation.kind in WRITES_CONTENT:
             payload_of(operation)
+        if operation.provisional:
+            return  # nobody knows yet which name it is on
+        self._log_on_names(operation)
+
+    def _log_on_names(self, operation: Operation) -> None:
+        for name in (operation.name, operation.target):
+            if name is not None:
+                self._tried.setdefault(name, set()).add(operation.identity)
         moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
         self._log(operation.name, Logged(operation))
         if operation.kind is OperationKind.RENAME and operation.target:
@@ -235,14 +255,56 @@ class Ledger:
         entry = self._names.get(name) or Name(base=self._initially(name))
         self._put(name, entry.invoked(logged))
 
-    def _completed(self, identity: int, outcome: Outcome) -> None:
+    def _completed(self, record: Completed) -> None:
+        identity, outcome = record.operation, record.outcome
         self.outcomes[identity] = outcome
         operation = self.operations[identity]
+        if operation.provisional:
+            if record.name is None:
+                return  # its file, if there is one, is under a name that nobody knows
+            operation = replace(operation, name=record.name, provisional=False)
+            self.operations[identity] = operation
+            if outcome is Outcome.OK:
+                self._note_doubled(operation)
+            self._log_on_names(operation)
         for name in self._names.keys() & {operation.name, operation.target}:
             entry = self._names[name].completed(identity, outcome)
             self._put(name, entry)
             if entry.untouched and entry.base == self._initially(name):
                 del self._names[name]
+
+    def _note_doubled(self, operation: Operation) -> None:
+        """A name for which two different files were acknowledged: one of them is gone, whatever is there."""
+        for state in self.states(operation.name):
+            match state:
+                case Exactly(version):
+                    same, other = version.sha256 == payload_of(operation).sha256, version.pieces[-1].operation
+                case AsStored(spec):
+                    same, other = spec.sha256 == payload_of(operation).sha256, spec.operation
+                case _:
+                    return
+            if same:
+                return
+            self.doubled[operation.name] = (other, operation.identity)
+
+    def _keep(self, name: str, seen: Observation) -> None:
+        """The first whole file where it is stored is what the server made of a payload."""
+        states = self.states(name) if name in self._names else frozenset()
+        if len(states) != 1 or seen.sha256 is None:
+            return
+        (state,) = states
+        if (
+            isinstance(state, AsStored)
+            and state.sha256 is None
+            and allowed(states, seen, self.specs) is Match.YES
+        ):
+            self._kept[state.spec.operation] = (seen.size, seen.sha256)
+            del self._states[name]
+
+    def _as_kept(self, state: State) -> State:
+        if isinstance(state, AsStored) and (kept := self._kept.get(state.spec.operation)):
+            return AsStored(state.spec, *kept)
+        return state
 
     def _event_ended(self) -> None:
         step = self._step

@@ -42,7 +42,8 @@ class Observation:
     `size` in bytes, `sha256` hexadecimal, `mode` four octal digits ("0644"), `owner` "uid:gid".
     `status` is the HTTP status, `error` why the path could not answer (`ERROR`). `spans` is there
     only where the digest was not one that the history allows; it then covers the whole content, or
-    its first `attributed` bytes where the content was too long to attribute as a whole.
+    its first `attributed` bytes where the content was too long to attribute as a whole. `flaw` says why the
+    file is not a whole one of its kind, where that was looked at (`wholeness`).
     """
 
     kind: NodeKind
@@ -55,6 +56,7 @@ class Observation:
     error: str | None = None
     spans: tuple[Span, ...] | None = None
     attributed: int | None = None
+    flaw: str | None = None
 
 
 ABSENT = Observation(NodeKind.ABSENT)

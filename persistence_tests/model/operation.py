@@ -69,6 +69,10 @@ class Operation:
     index of the write rule that asked for it. `atomic` says that a reader may see only the state
     before or the state after. `payload` is what create, overwrite and append write; `target` is
     where a rename leads. Names are POSIX paths relative to the store's root.
+
+    `provisional`: the stack names the file itself; `name` is what it was sent as, and where it is kept is
+    known once `Completed.name` says so. `as_stored`: the stack keeps what it makes of the payload, not the
+    payload; the first whole file that is read where it is stored is what must be kept from then on.
     """
 
     identity: int
@@ -80,3 +84,5 @@ class Operation:
     atomic: bool
     payload: PayloadSpec | None = None
     target: str | None = None
+    provisional: bool = False
+    as_stored: bool = False

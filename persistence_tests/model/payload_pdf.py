@@ -1,7 +1,8 @@
 """PDF documents of an exact size: one page whose lines of text begin with stamps.
 
 A line of the page takes 4096 bytes of the file: "(", 4090 characters, ") '" and a newline. The characters need no
-escape. A comment at the beginning holds a stamp as well, so that a short piece is known. Every number that depends on the size is written with ten digits, so that nothing moves.
+escape. A comment at the beginning holds a stamp as well, so that a short piece is known. Every number that
+depends on the size is written with ten digits, so that nothing moves.
 Source: PDF 1.4 (Adobe, third edition), sections 3.4, 5.3 and 5.7.
 """
 

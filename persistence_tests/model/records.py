@@ -191,10 +191,13 @@ class Invoked:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
+    """`name` is where the stack keeps the file of a provisional operation, if its answer says so."""
+
     operation: int
     outcome: Outcome
     detail: str = ""
     status: int | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

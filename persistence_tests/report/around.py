@@ -11,6 +11,7 @@ from persistence_tests.audit.configuration import Configuration, well_formed
 from persistence_tests.model.finding import Finding, StepJudgement
 from persistence_tests.model.observation import NodeKind
 from persistence_tests.model.records import (
+    Completed,
     DataFate,
     Entry,
     EventBegan,
@@ -87,7 +88,9 @@ class Around:
     @cached_property
     def _right(self) -> frozenset[str]:
         """Names of the run that were there after the event, and that nothing is said against."""
-        written = {e.record.operation.name for e in self.scenario_entries if isinstance(e.record, Invoked)}
+        records = [entry.record for entry in self.scenario_entries]
+        written = {record.operation.name for record in records if isinstance(record, Invoked)}
+        written |= {record.name for record in records if isinstance(record, Completed) and record.name}
         wrong = {name for finding in self.judged.findings for name in finding.names}
         return frozenset(
             name

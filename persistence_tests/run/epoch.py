@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError, UsageError
-from persistence_tests.model.closure import versions
+from persistence_tests.model.closure import AsStored, versions
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import (
@@ -191,15 +191,15 @@ class Epoch:
         """Size and digest of every version that the name ever had by right."""
         entry = self.ledger.name(name)
         known = entry.acknowledged | entry.undone | versions(self.ledger.states(name))
-        return {(version.size, version.sha256) for version in known}
+        made = {self.ledger.kept_of(identity) for identity in self.ledger.operations_on(name)}
+        return {(version.size, version.sha256) for version in known} | {kept for kept in made if kept}
 
     def _wanted(self, name: str) -> set[Content]:
         """What must be there, where it is long enough that no other file holds it by chance."""
-        return {
-            (version.size, version.sha256)
-            for version in versions(self.ledger.states(name))
-            if version.size > 1
-        }
+        states = self.ledger.states(name)
+        wanted: set[Content] = {(version.size, version.sha256) for version in versions(states)}
+        wanted |= {(state.size, state.sha256) for state in states if isinstance(state, AsStored)}
+        return {(size, sha256) for size, sha256 in wanted if size is not None and size > 1}
 
     def _own_volumes(self) -> set[str]:
         """The volumes that a path reads: what is gone from one of them is not elsewhere."""

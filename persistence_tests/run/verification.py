@@ -17,13 +17,16 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from persistence_tests.model.attribution import attribute
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.operation import PayloadKind
 from persistence_tests.model.records import BaselineListed, PathObserved, Phase, Record
+from persistence_tests.model.wholeness import flaw
 from persistence_tests.paths.base import ReadingPath, View
 from persistence_tests.run.aside import Aside
 
 POLL_SECONDS = 0.05
 NAMES_A_RECORD = 1000
 ATTRIBUTED_BYTES = 16 * 1024 * 1024
+EXAMINED_BYTES = 64 * 1024 * 1024
 ATTRIBUTED_NAMES = 64  # a pass; of the others only the beginning is attributed
 ATTRIBUTED_BEGINNING = 64 * 1024
 
@@ -41,6 +44,7 @@ class Verification:
         self._ledger = ledger
         self._record = record
         self._baseline: dict[str, frozenset[str]] = {}
+        self._flaws: dict[tuple[str, str], str | None] = {}
 
     def list_baseline(self) -> None:
         """Record what is there before anything is written."""
@@ -121,12 +125,33 @@ class Verification:
             seen = observations.get(name)
             if seen is None:
                 continue
+            if stored and (sent := self._ledger.unread(name)) and seen.kind is NodeKind.FILE:
+                seen = observations[name] = self._examined(name, seen, sent.kind)
             if len(self._ledger.states(name)) > 1 and seen.kind is NodeKind.FILE and seen.spans is None:
                 # Only who wrote the bytes tells an allowed part of an unanswered write from damage.
                 seen = observations[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
             if not self._ledger.allows(name, seen, stored):
                 wrong.append(name)
         return wrong
+
+    def _examined(self, name: str, seen: Observation, kind: PayloadKind) -> Observation:
+        """Whether what a server made of a file, seen for the first time, is a whole file."""
+        key = name, seen.sha256 or ""
+        if key not in self._flaws:
+            content = self._content(name, seen) if (seen.size or 0) <= EXAMINED_BYTES else None
+            self._flaws[key] = None if content is None else flaw(kind, content)
+        return dataclasses.replace(seen, flaw=self._flaws[key])
+
+    def _content(self, name: str, seen: Observation) -> bytes | None:
+        """The very bytes that were seen; None where no path shows them any more."""
+        # A path into a running container reads one file sooner than one that mounts its volume anew.
+        for reader in sorted(
+            [p for p in self._paths if p.declared.stored], key=lambda p: p.declared.while_down
+        ):
+            content = reader.read(name, EXAMINED_BYTES)
+            if hashlib.sha256(content).hexdigest() == seen.sha256:
+                return content
+        return None
 
     def _attributed(
         self, path: ReadingPath, observations: Observations, wrong: Sequence[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from persistence_tests.model.closure import Absent, Directory, Exactly, States
+from persistence_tests.model.closure import Absent, AsStored, Directory, Exactly, States
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.operation import Operation, OperationKind, Outcome
 from persistence_tests.model.oracle.facts import Facts, Wrong
@@ -165,6 +165,7 @@ class Scenario:
             if self.ledger.outcomes.get(operation.identity) is not Outcome.OK:
                 continue
             account.acknowledged.add(operation.identity)
+            operation = self.ledger.operations[operation.identity]  # by now its name is known
             name = operation.target or operation.name
             if not shows(operation, self.ledger.states(name)):
                 continue
@@ -181,5 +182,7 @@ def shows(operation: Operation, states: States) -> bool:
         return isinstance(state, Absent)
     if operation.kind is OperationKind.MKDIR:
         return isinstance(state, Directory)
+    if isinstance(state, AsStored):
+        return operation.identity == state.spec.operation
     moved = operation.kind is OperationKind.RENAME
     return isinstance(state, Exactly) and (moved or operation.identity in state.version.operations)

@@ -42,7 +42,7 @@ def is_residue(ledger: Ledger, seen: Observation) -> bool:
     """Whether a file is what an unacknowledged write may leave behind under a name of its own.
 
     Its bytes are, in part or in whole, of such a write; or it has none yet (no bytes, or zeros only) and
-    such a write there was.
+    such a write there was; or a server made something of what it was sent, and nobody knows what.
     """
     unacknowledged = ledger.unacknowledged()
     if seen.kind is not NodeKind.FILE or not unacknowledged:
@@ -50,7 +50,7 @@ def is_residue(ledger: Ledger, seen: Observation) -> bool:
     specs = [ledger.specs[i] for i in unacknowledged if i in ledger.specs]
     if any((spec.size, spec.sha256) == (seen.size, seen.sha256) for spec in specs):
         return True
-    if seen.size == 0:
+    if seen.size == 0 or any(ledger.operations[i].as_stored for i in unacknowledged):
         return True
     spans = seen.spans or ()
     if any(span.source is SpanSource.UNKNOWN for span in spans):

@@ -77,6 +77,8 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
         if vantage.stored and vantage.lists and vantage.path in batch.files and not never_made:
             seen_there = batch.directories[vantage.path] | batch.files[vantage.path]
             result.wrong += wrong_directories(seen_there, vantage, batch.phase, ledger, facts)
+    result.wrong = [wrong for wrong in result.wrong if wrong.name not in ledger.doubled]
+    result.wrong += _doubled(batch, ledger, vantages)
     result.wrong += _broken_renames(batch, ledger, vantages)
     result.wrong += _unexpected(batch, ledger, facts, vantages, result.notes)
     result.wrong = _joined(result.wrong, facts)
@@ -112,6 +114,16 @@ def _judge_name(
         result.wrong.append(Wrong(symptom, name, tuple(sight.path for sight in those), line))
     right = [sight for sight in sights if sight.stored and sight.judged is Judged.RIGHT]
     result.wrong += wrong_metadata(name, right, batch.phase, ledger, facts)
+
+
+def _doubled(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> Iterator[Wrong]:
+    """The stack gave the same name to two files: the bytes of one are where the other's were promised."""
+    paths = tuple(vantage.path for vantage in vantages if vantage.path in batch.files)
+    for name, operations in ledger.doubled.items():
+        sent = [(i, ledger.specs[i]) for i in operations]
+        told = " and ".join(f"operation {i} ({s.size} bytes, sha256 {s.sha256[:8]}…)" for i, s in sent)
+        if paths:
+            yield Wrong(Symptom.FOREIGN, name, paths, f"{name}: acknowledged for two files, {told}")
 
 
 def _broken_renames(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> Iterator[Wrong]:

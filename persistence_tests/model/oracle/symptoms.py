@@ -27,12 +27,16 @@ def wrong_bytes(ledger: Ledger, name: str, seen: Observation, served: bool) -> S
     """The symptom of a file whose content `name` may not have."""
     entry = ledger.name(name)
     own = versions(ledger.states(name)) | entry.acknowledged
+    if (sent := ledger.unread(name)) is not None:
+        own |= {Version((sent,))}
     if seen.size == 0:
         return Symptom.EMPTY
     if any(_is(version, seen) for version in entry.undone):
         return Symptom.RESURRECTED
     if any(_is(version, seen) for version in entry.acknowledged):
         return Symptom.STALE
+    if (maker := ledger.maker(seen)) is not None:
+        return Symptom.STALE if maker in ledger.operations_on(name) else Symptom.FOREIGN
     if any(is_prefix(version, seen.size, seen.sha256) for version in own):
         return Symptom.TRUNCATED
     nobody = Symptom.MASKED if served else Symptom.CORRUPTED
@@ -63,6 +67,8 @@ def attributable(ledger: Ledger, name: str, seen: Observation) -> bool:
     """Whether the run wrote what was seen, whoever shows it."""
     entry = ledger.name(name)
     if any(_is(version, seen) for version in entry.acknowledged | entry.undone):
+        return True
+    if ledger.maker(seen) is not None:
         return True
     return any(span.source is SpanSource.OPERATION for span in seen.spans or ())
 

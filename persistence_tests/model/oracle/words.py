@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from persistence_tests.model.closure import Absent, Anything, Directory, Exactly, Partial, Seen, State
+from persistence_tests.model.closure import (
+    Absent,
+    Anything,
+    AsStored,
+    Directory,
+    Exactly,
+    Partial,
+    Seen,
+    State,
+)
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation, Span, SpanSource
 from persistence_tests.model.versions import Version
@@ -29,6 +38,10 @@ def promised(ledger: Ledger, name: str) -> str:
             operation = ledger.operations.get(state.version.pieces[-1].operation)
             level = f"{operation.acknowledgement}, " if operation else ""
             return f"acknowledged ({level}{_content(state.version)})"
+        if isinstance(state, AsStored):
+            operation = ledger.operations.get(state.spec.operation)
+            level = f"{operation.acknowledgement}, " if operation else ""
+            return f"acknowledged ({level}{_state(state)})"
         if isinstance(state, Absent):
             return "must be absent"
         return _state(state)
@@ -42,6 +55,7 @@ def observed(seen: Observation) -> str:
     if seen.kind is not NodeKind.FILE:
         return "absent" if seen.kind is NodeKind.ABSENT else f"a {seen.kind}"
     digest = f", sha256 {seen.sha256[:8]}…" if seen.sha256 else ""
+    digest += f", {seen.flaw}" if seen.flaw else ""
     status = f"{seen.status} with " if seen.status else ""
     size = "an unknown number of" if seen.size is None else seen.size
     return f"{status}{size} bytes{digest}{_spans(seen)}"
@@ -81,6 +95,9 @@ def _state(state: State) -> str:
             return _content(version)
         case Seen(size, sha256):
             return f"as last seen ({size} bytes, sha256 {(sha256 or '')[:8]}…)"
+        case AsStored(spec, size, sha256):
+            made = "a whole file" if sha256 is None else f"{size} bytes, sha256 {sha256[:8]}…, as first read"
+            return f"{made}, made of a {spec.kind} of {spec.size} bytes"
         case Partial(new):
             return f"a part of {new.size} bytes"
         case Anything():

@@ -37,6 +37,10 @@ class Bytes:
                 operation = self._operations[record.operation.identity] = record.operation
                 if operation.payload and operation.payload.size:
                     written.add(operation.name)
+            elif isinstance(record, Completed) and record.name is not None:
+                named = replace(self._operations[record.operation], name=record.name)
+                self._operations[record.operation] = named
+                written.add(record.name)
             elif isinstance(record, PathObserved) and record.step in wanted:
                 for name in wanted[record.step] & record.observations.keys():
                     seen = record.observations[name]
@@ -75,8 +79,10 @@ class Bytes:
         ledger = Ledger()
         for entry in entries if names else ():
             record = entry.record
-            if isinstance(record, Invoked) and not {record.operation.name, record.operation.target} & names:
-                continue
+            if isinstance(record, Invoked):
+                operation = record.operation
+                if not operation.provisional and not {operation.name, operation.target} & names:
+                    continue
             if isinstance(record, Completed) and record.operation not in ledger.operations:
                 continue
             if isinstance(record, PathObserved):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from persistence_tests.model.closure import Exactly, States
+from persistence_tests.model.closure import AsStored, Exactly, States
 from persistence_tests.model.observation import Observation, Span, SpanSource
 from persistence_tests.model.operation import Operation
 from persistence_tests.model.payload import Payload
@@ -76,7 +76,7 @@ class Comparison:
 
 def compare(name: str, path: str, seen: Observation, states: States, operations: Operations) -> Comparison:
     """`states` are those that the name was allowed to be in; `operations` those of the scenario by identity."""
-    version, others = _expected(states)
+    version = _expected(states)
     size = seen.size or 0
     longest = max(version.size if version else 0, size, 1)
     spans = _whole(seen)
@@ -86,7 +86,7 @@ def compare(name: str, path: str, seen: Observation, states: States, operations:
     return Comparison(
         name=name,
         path=path,
-        expected=_promised(version, others),
+        expected=_promised(version, states),
         found=f"{size:,} bytes" + (f", sha256 {seen.sha256[:12]}…" if seen.sha256 else ""),
         expected_width=round((version.size if version else 0) / longest * 100, 3),
         found_width=round(size / longest * 100, 3),
@@ -97,16 +97,19 @@ def compare(name: str, path: str, seen: Observation, states: States, operations:
     )
 
 
-def _expected(states: States) -> tuple[Version | None, int]:
-    """The newest content that the name may have, and how many other states are allowed."""
+def _expected(states: States) -> Version | None:
+    """The newest content that the name may have."""
     contents = [state.version for state in states if isinstance(state, Exactly)]
-    newest = max(contents, key=lambda version: max(version.operations, default=0), default=None)
-    return newest, len(states) - 1
+    return max(contents, key=lambda version: max(version.operations, default=0), default=None)
 
 
-def _promised(version: Version | None, others: int) -> str:
+def _promised(version: Version | None, states: States) -> str:
+    others = len(states) - 1
     also = f", or {others} other states that nobody can rule out" if others > 0 else ""
     if version is None:
+        for state in states:
+            if isinstance(state, AsStored) and state.sha256:
+                return f"{state.size:,} bytes, sha256 {state.sha256[:12]}…, as first read{also}"
         return "nothing"
     return f"{version.size:,} bytes, sha256 {version.sha256[:12]}…{also}"
 
