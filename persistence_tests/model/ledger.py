@@ -188,6 +188,10 @@ class Ledger:
         """Size and digest of what the server made of an operation's payload, once they were read."""
         return self._kept.get(identity)
 
+    def may_have_been_made_anew(self, identity: int) -> bool:
+        """Whether a server may have made a file of an operation's payload, unknown bytes under any name."""
+        return self.operations[identity].as_stored and self.outcomes.get(identity) is not Outcome.FAIL
+
     def maker(self, seen: Observation) -> int | None:
         """The operation of whose payload the server made these very bytes."""
         return next((i for i, kept in self._kept.items() if kept == (seen.size, seen.sha256)), None)

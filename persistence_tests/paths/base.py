@@ -69,13 +69,22 @@ class Content(Protocol):
 
     def chunks(self) -> Iterator[bytes]: ...
 
+    def slice(self, offset: int, length: int) -> bytes: ...
+
 
 @dataclass(frozen=True, slots=True)
 class PendingWrite:
-    """An operation to be made; `content` is what it writes, None for delete, rename and mkdir."""
+    """An operation to be made; `content` is what it writes, None for delete, rename and mkdir.
+
+    `cut_after`: the harness cuts the connection after so many bytes of the content. `left_out`: one part of those
+    that it is sent in is not. `chance` decides what else is left to chance, as the order of parts.
+    """
 
     operation: Operation
     content: Content | None
+    cut_after: int | None = None
+    left_out: bool = False
+    chance: int = 0
 
 
 class Journal(Protocol):
@@ -84,7 +93,12 @@ class Journal(Protocol):
     def invoked(self, operation: Operation) -> None: ...
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None: ...
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
@@ -15,11 +16,11 @@ from persistence_tests.paths.base import View, WritingPath
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
-from persistence_tests.paths.origin import ANSWERING, NotConnected, Origin, fill, placeholders
+from persistence_tests.paths.origin import Address, NotConnected, fill, placeholders
+from persistence_tests.paths.session import LoginPart, Session, placeholders_of
+from persistence_tests.paths.uploading import Uploading
 
 if TYPE_CHECKING:
-    import requests
-
     from persistence_tests.model.operation import OperationKind
     from persistence_tests.paths.request import RequestTemplate
     from persistence_tests.stack.stack import Stack
@@ -49,7 +50,21 @@ class HttpConfig(BaseModel):
         default=None,
         description="PEM file of the certificate's authority, relative to the project directory.",
     )
-    headers: dict[str, str] | None = Field(default=None, description="Headers sent with every request.")
+    headers: dict[str, str] | None = Field(
+        default=None,
+        description=(
+            "Headers sent with every request; `{token}` stands for what the login took, `${NAME}` for a variable "
+            "of `stack.env` or of the environment."
+        ),
+        examples=[{"Authorization": "Bearer {token}"}],
+    )
+    login: tuple[LoginPart, ...] = Field(
+        default=(),
+        description=(
+            "The requests that log in, one after the other; their cookies are sent with all that follow. Made before "
+            "the first request, and anew once a session that had been good is refused with 401 or 403."
+        ),
+    )
     within: Duration = Field(
         default=5.0,
         description="How long a read that is not yet right is tried again.",
@@ -78,13 +93,25 @@ class HttpConfig(BaseModel):
                 raise ValueError(f"the header {name} has a line break in its value")
         return headers
 
+    @model_validator(mode="after")
+    def _takes_what_it_needs(self) -> Self:
+        taken: set[str] = set()
+        for step in self.login:
+            if unknown := sorted(step.placeholders - taken):
+                raise ValueError(f"nothing before `{step.request}` takes {{{unknown[0]}}}")
+            taken |= step.take.keys()
+        unknown = sorted(placeholders_of(self.headers or {}) - taken)
+        if unknown:
+            raise ValueError(f"no `take` of the login is called {{{unknown[0]}}}, which a header needs")
+        return self
+
 
 class HttpPath:
     """Reads over a few connections that each pass makes anew; writes through `writer`."""
 
     def __init__(self, name: str, config: HttpConfig, stack: Stack) -> None:
         self._config = config
-        self._origin = Origin(stack, config)
+        self._origin = Session(stack, config)
         detail = {"service": config.service, "port": str(config.port), "scheme": config.scheme,
                   "url": config.url, "host": config.host, "title": config.title}  # fmt: skip
         self.declared = PathDeclared(
@@ -98,7 +125,6 @@ class HttpPath:
         )
         self.within = config.within
         self.atomic = config.atomic
-        self._session: requests.Session | None = None
 
     def observe(self, names: Sequence[str]) -> View:
         """Ask for each name with GET. 404 and 410 show absence, any 2xx a file; all else is an ERROR."""
@@ -106,18 +132,28 @@ class HttpPath:
             return View({}, "http")
         try:
             address = self._origin.address()
+            seen = self._look(address, names)
+            for each in seen.values():
+                self._origin.heard(each.status)
+            if self._origin.expired:
+                seen |= self._look(address, [name for name in seen if seen[name].kind is NodeKind.ERROR])
         except NotConnected as error:
             nowhere = Observation(NodeKind.ERROR, error=str(error))
             return View(dict.fromkeys(names, nowhere), "http")
+        return View(seen, "http")
+
+    def _look(self, address: Address, names: Sequence[str]) -> dict[str, Observation]:
+        """Each name once. Raises NotConnected where no login comes about."""
+        self._origin.headers(address)
         asked = {name: self._target(name) for name in names}
         seen: dict[str, Observation] = {}
         if len(asked) >= _BULK and self._config.scheme == "http":
             seen = read_plain(self._origin, address, asked, _readers(len(asked)))
         self._read_one_by_one(address, {name: asked[name] for name in asked if name not in seen}, seen)
-        return View({name: seen[name] for name in asked}, "http")
+        return {name: seen[name] for name in asked}
 
     def _read_one_by_one(
-        self, address: tuple[str, int], targets: dict[str, str], seen: dict[str, Observation]
+        self, address: Address, targets: dict[str, str], seen: dict[str, Observation]
     ) -> None:
         waiting, lock = iter(targets.items()), threading.Lock()
 
@@ -170,37 +206,37 @@ class HttpPath:
         return False, seen.error or f"{seen.status}"
 
     def ask(self, url: str) -> str | None:
-        """Ask the server for `url` with GET: None for a 2xx, else the answer in words."""
-        import requests
-
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
+        """Ask the server for `url` with GET, without a login: None for a 2xx, else the answer in words."""
         try:
             address = self._origin.address()
-            answer = self._session.get(
-                f"{self._config.scheme}://{address[0]}:{address[1]}{url}",
-                headers=self._origin.headers(address),
-                timeout=ANSWERING,
-                allow_redirects=False,
-                verify=self._origin.authority,
-            )
+            connection = self._origin.connect(address)
         except NotConnected as error:
             return str(error)
-        except (requests.RequestException, OSError) as error:
-            return f"{url}: {error}"
-        return None if answer.ok and not answer.is_redirect else f"{url}: HTTP {answer.status_code}"
+        try:
+            connection.putrequest("GET", url, skip_host=True, skip_accept_encoding=True)
+            for name, value in self._origin.headers_without_login(address).items():
+                connection.putheader(name, value.encode())
+            connection.endheaders()
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return f"{url}: {str(error) or type(error).__name__}"
+        finally:
+            connection.close()
+        return None if 200 <= status < 300 else f"{url}: HTTP {status}"
 
-    def writer(self, requests: Mapping[OperationKind, RequestTemplate], writers: int = 4) -> WritingPath:
+    def writer(
+        self,
+        requests: Mapping[OperationKind, RequestTemplate],
+        writers: int = 4,
+        uploading: Uploading | None = None,
+    ) -> WritingPath:
         """A writer that sends for each operation the request of its kind, from so many threads."""
         from persistence_tests.paths.upload import HttpWriter
 
-        return HttpWriter(self._origin, requests, writers)
+        return HttpWriter(self._origin, requests, writers, uploading or Uploading())
 
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Nothing is kept open between passes."""
 
     def _target(self, name: str) -> str:
         return fill(self._config.url, {"name": name})

@@ -13,10 +13,11 @@ import select
 import socket
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
-from persistence_tests.errors import StackError
+from persistence_tests.errors import StackError, UsageError
 
 if TYPE_CHECKING:
     from persistence_tests.paths.http import HttpConfig
@@ -27,6 +28,9 @@ ANSWERING = 30.0
 """Seconds for which a connection may stay silent."""
 GONE = (404, 410)
 """What says that a name is not there."""
+
+
+Address = tuple[str, int]
 
 
 class NotConnected(Exception):
@@ -41,14 +45,9 @@ class Origin:
         self._ca = stack.workspace / config.ca if config.ca else None
         self._tls: ssl.SSLContext | None = None
         if config.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=self._ca)
+            self._tls = _trusting(self._ca)
 
-    @property
-    def authority(self) -> str | bool:
-        """What `requests` takes as `verify`: the scenario's authority, else the usual ones."""
-        return str(self._ca) if self._ca else True
-
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Raises NotConnected where the port is not published now."""
         try:
             host, port = self._stack.address(self._config.service, self._config.port)
@@ -56,7 +55,7 @@ class Origin:
             raise NotConnected(error.what) from error
         return str(host), int(port)
 
-    def connect(self, address: tuple[str, int]) -> http.client.HTTPConnection:
+    def connect(self, address: Address) -> http.client.HTTPConnection:
         """A connection that stands; NotConnected with the reason where none does."""
         connection = _Connection(address, self._tls, self._config.host)
         try:
@@ -66,14 +65,12 @@ class Origin:
             raise NotConnected(f"{address[0]}:{address[1]}: {error}") from error
         return connection
 
-    def headers(self, address: tuple[str, int]) -> dict[str, str]:
-        """Those of every request; the scenario's own come last and win, whatever their case."""
+    def headers(self, address: Address) -> dict[str, str]:
+        """Those of every request to any server."""
         host = self._config.host or f"{address[0]}:{address[1]}"
-        headers = {"Host": host, "Accept": "*/*", "Accept-Encoding": "identity"}
-        own = {name.title(): value for name, value in (self._config.headers or {}).items()}
-        return headers | own
+        return {"Host": host, "Accept": "*/*", "Accept-Encoding": "identity"}
 
-    def redirected(self, address: tuple[str, int], target: str, location: str | None) -> str | None:
+    def redirected(self, address: Address, target: str, location: str | None) -> str | None:
         """The request target that a redirect leads to, None where it leads off this very server."""
         if not location:
             return None
@@ -97,7 +94,7 @@ class _Connection(http.client.HTTPConnection):
     # Must never connect by itself: a request on a connection that is gone is an error, not a second try.
     auto_open = 0
 
-    def __init__(self, address: tuple[str, int], tls: ssl.SSLContext | None, host: str | None) -> None:
+    def __init__(self, address: Address, tls: ssl.SSLContext | None, host: str | None) -> None:
         super().__init__(*address)
         self._address, self._tls, self._name = address, tls, host
 
@@ -109,6 +106,18 @@ class _Connection(http.client.HTTPConnection):
             name = (self._name or self._address[0]).rsplit(":", 1)[0]
             self.sock = self._tls.wrap_socket(plain, server_hostname=name)
         self.sock.settimeout(ANSWERING)
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext:
+    """Trusts the scenario's authority, else the usual ones."""
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"{error}"
+        raise UsageError(
+            f"the certificate authority {ca} cannot be read: {reason}",
+            remedy="name a PEM file in the project directory of the stack",
+        ) from error
 
 
 def is_stale(connection: http.client.HTTPConnection) -> bool:

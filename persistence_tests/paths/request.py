@@ -52,13 +52,18 @@ class RequestTemplate:
 
     def filled(self, operation: Operation) -> tuple[str, dict[str, str]]:
         """The target of the request line, and the headers."""
-        values = _parts("name", "directory", "filename", operation.name)
-        values |= _parts("to", "to_directory", "to_filename", operation.target or "")
+        values = names_of(operation)
         return fill(self.url, values), {name: fill(text, values) for name, text in self.headers.items()}
 
     def _texts(self) -> Iterator[str]:
         yield self.url
         yield from self.headers.values()
+
+
+def names_of(operation: Operation) -> dict[str, str]:
+    """What fills the placeholders of a request."""
+    values = _parts("name", "directory", "filename", operation.name)
+    return values | _parts("to", "to_directory", "to_filename", operation.target or "")
 
 
 def _parts(whole: str, directory: str, filename: str, name: str) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from persistence_tests.model.payload import Payload
 
 if TYPE_CHECKING:
     from persistence_tests.model.ledger import Ledger
+    from persistence_tests.paths.base import PendingWrite
     from persistence_tests.scenario.scenario import WriteRule
 
 CHANGED = 8
@@ -49,6 +51,21 @@ def content_kind(ledger: Ledger, name: str) -> PayloadKind | None:
 def possible(operation: OperationKind, kind: PayloadKind) -> bool:
     """An image with more after its end is none; what has a least size is such a thing."""
     return operation is not OperationKind.APPEND or Payload.minimum(kind) == 0
+
+
+def disturbed(writes: Sequence[PendingWrite], rule: WriteRule, random: Random) -> list[PendingWrite]:
+    """The same writes; of as many as the rule says the connection is cut, or a part left out."""
+    changed = list(writes)
+    sizes = {place: write.content.size for place, write in enumerate(writes) if write.content is not None}
+    able = [place for place, size in sizes.items() if size > 1]
+    cut = random.sample(able, min(rule.cut, len(able)))
+    for place in cut:
+        changed[place] = replace(writes[place], cut_after=random.randrange(1, sizes[place]))
+    if (parts := rule.uploading.parts) is not None:
+        able = [place for place, size in sizes.items() if size > parts.size and place not in cut]
+        for place in random.sample(able, min(rule.left_out, len(able))):
+            changed[place] = replace(writes[place], left_out=True)
+    return changed
 
 
 def change_size(

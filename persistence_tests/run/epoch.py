@@ -11,6 +11,7 @@ from persistence_tests.errors import StackError, UsageError
 from persistence_tests.model.closure import AsStored, versions
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.operation import OperationKind
 from persistence_tests.model.records import (
     AbsenceProbed,
     FoundElsewhere,
@@ -130,17 +131,24 @@ class Epoch:
         names = []
         for batch in batches:
             batch.writer.write(batch.writes, self.journal, threading.Event())
-            names += batch.names
+            names += self._names_of(batch)
         return names
 
-    def write_one(self, step: str) -> str:
-        """One small file through the first rule; its name."""
+    def _names_of(self, batch: Batch) -> list[str]:
+        """The files of a batch, under the names that the stack gave them where it names them itself."""
+        known = self.ledger.operations
+        operations = [known.get(write.operation.identity, write.operation) for write in batch.writes]
+        files = [o for o in operations if o.kind is not OperationKind.MKDIR and not o.provisional]
+        return [name for o in files for name in (o.name, o.target) if name is not None]
+
+    def write_one(self, step: str) -> str | None:
+        """One small file through the first rule; its name, if the stack tells it."""
         batches = self._plan.batches(
             step, self._writer, count=1, largest=LIVE_BYTES, rules=self._scenario.rules[:1]
         )
         (batch,) = batches
         batch.writer.write(batch.writes, self.journal, threading.Event())
-        return batch.names[0]
+        return next(iter(self._names_of(batch)), None)
 
     def pending(self, step: str, through: str) -> PendingWrite:
         """A file that an event is to write itself."""
@@ -209,7 +217,7 @@ class Epoch:
     def _writer(self, rule: WriteRule) -> WritingPath:
         path = self._paths[rule.through]
         if isinstance(path, HttpPath):
-            return path.writer(rule.requests, rule.writers)
+            return path.writer(rule.requests, rule.writers, rule.uploading)
         if isinstance(path, DirectPath):
             return path.writer(rule.overwriting, rule.writers)
         raise UsageError(f"the path {rule.through} cannot be written through")

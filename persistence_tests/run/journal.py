@@ -22,6 +22,11 @@ class RunJournal:
         self._record(Invoked(operation))
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
-        self._record(Completed(operation, outcome, detail, status))
+        self._record(Completed(operation, outcome, detail, status, name))

@@ -161,6 +161,7 @@ class _Held:
 
     def __init__(self, content: Content, sent: int, progress: Progress) -> None:
         self._content, self._sent, self._progress = content, sent, progress
+        self._held = False
 
     @property
     def size(self) -> int:
@@ -179,6 +180,12 @@ class _Held:
             if chunk:
                 yield chunk
 
+    def slice(self, offset: int, length: int) -> bytes:
+        if offset >= self._sent and not self._held:
+            self._held = True
+            self._progress.hold()
+        return self._content.slice(offset, length)
+
 
 class _CountingJournal:
     def __init__(self, journal: Journal, progress: Progress) -> None:
@@ -188,8 +195,13 @@ class _CountingJournal:
         self._journal.invoked(operation)
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
-        self._journal.completed(operation, outcome, detail, status)
+        self._journal.completed(operation, outcome, detail, status, name)
         if outcome is Outcome.OK:
             self._progress.advance()

@@ -144,10 +144,8 @@ class Verification:
 
     def _content(self, name: str, seen: Observation) -> bytes | None:
         """The very bytes that were seen; None where no path shows them any more."""
-        # A path into a running container reads one file sooner than one that mounts its volume anew.
-        for reader in sorted(
-            [p for p in self._paths if p.declared.stored], key=lambda p: p.declared.while_down
-        ):
+        # The same digest is the same bytes: what mounts a volume anew for each file comes last.
+        for reader in sorted(self._paths, key=lambda path: path.declared.while_down):
             content = reader.read(name, EXAMINED_BYTES)
             if hashlib.sha256(content).hexdigest() == seen.sha256:
                 return content

@@ -23,7 +23,7 @@ from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite, WritingPath
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.shell_writer import units
-from persistence_tests.run.changes import change_size, chosen
+from persistence_tests.run.changes import change_size, chosen, disturbed
 
 if TYPE_CHECKING:
     from persistence_tests.model.ledger import Ledger
@@ -37,12 +37,6 @@ class Batch:
     rule: WriteRule
     writer: WritingPath
     writes: Sequence[PendingWrite]
-
-    @property
-    def names(self) -> list[str]:
-        """The files, those that a rename leads to among them, without the directories made for them."""
-        operations = [w.operation for w in self.writes if w.operation.kind is not OperationKind.MKDIR]
-        return [name for o in operations for name in (o.name, o.target) if name is not None]
 
 
 Writers = Callable[["WriteRule"], WritingPath]
@@ -71,10 +65,13 @@ class WritePlan:
     ) -> list[Batch]:  # fmt: skip
         """New files, a batch a rule. `count` replaces the rule's number of files, `largest` drops bigger
         sizes (bytes)."""
-        return [
-            Batch(rule, writers(rule), list(self._creates(rule, step, range(count or rule.files), largest)))
-            for rule in (self._scenario.rules if rules is None else rules)
-        ]
+        batches = []
+        for rule in self._scenario.rules if rules is None else rules:
+            writes = list(self._creates(rule, step, range(count or rule.files), largest))
+            if count is None:
+                writes = disturbed(writes, rule, Random(f"{self._seed} {step} {rule.index}"))
+            batches.append(Batch(rule, writers(rule), writes))
+        return batches
 
     def changes(self, step: str, writers: Writers) -> list[Batch]:
         """What the rules do to files that are there by now, each of which is taken once; a batch a rule."""
@@ -174,7 +171,8 @@ class WritePlan:
         self, rule: WriteRule, kind: OperationKind, name: str, identity: int, content: PayloadKind, size: int
     ) -> PendingWrite:
         payload = Payload.make(self._run, identity, content, size)
-        return PendingWrite(self._operation(rule, kind, name, identity, payload.spec), payload)
+        chance = Random(f"{self._seed} {identity}").getrandbits(32) if rule.uploading.parts else 0
+        return PendingWrite(self._operation(rule, kind, name, identity, payload.spec), payload, chance=chance)
 
     def _operation(
         self, rule: WriteRule, kind: OperationKind, name: str, identity: int,
@@ -191,6 +189,8 @@ class WritePlan:
             atomic=rule.atomic or replaces,
             payload=payload,
             target=target,
+            provisional=rule.uploading.stored_as is not None and kind is OperationKind.CREATE,
+            as_stored=rule.as_stored and payload is not None,
         )
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from persistence_tests.paths.request import RequestTemplate
+    from persistence_tests.paths.uploading import Uploading
 
 WRITERS_OVER_HTTP = 4
 
@@ -258,9 +259,25 @@ def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
         operations=tuple(kind for kind in OperationKind if kind.value in part.operations),
         overwriting=part.overwrite or Overwriting.TRUNCATE,
         requests=_requests(part),
-        writers=part.writers or (WRITERS_OVER_HTTP if part.request else 1),
+        writers=part.writers or (WRITERS_OVER_HTTP if part.request or part.parts else 1),
+        uploading=_uploading(part),
+        as_stored=part.content == "as-stored",
+        cut=part.cut,
+        left_out=part.parts.leave_out if part.parts else 0,
         acknowledgement=promise.acknowledged[part.through],
         atomic=promise.atomic[part.through],
+    )
+
+
+def _uploading(part: WritePart) -> Uploading:
+    from persistence_tests.paths.uploading import Uploading
+
+    return Uploading(
+        headers=part.headers,
+        form=part.form,
+        accepts=frozenset(part.accepts),
+        stored_as=part.stored_as,
+        parts=part.parts.parts if part.parts else None,
     )
 
 

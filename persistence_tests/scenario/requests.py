@@ -9,7 +9,11 @@ from persistence_tests.errors import Problem
 from persistence_tests.model.operation import OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
+from persistence_tests.scenario.uploads import upload_problems
 
+OF_A_SERVER = (
+    "request", "multipart", "form", "headers", "accepts", "parts", "stored_as", "bytes", "cut",
+)  # fmt: skip
 OPERATIONS = ("create", "overwrite", "append", "rename", "delete")
 METHODS = {
     OperationKind.CREATE: ("POST", "PUT", "PATCH"),
@@ -35,7 +39,7 @@ def operation_problems(
     wanted = _operations(rule)
     yield from _too_few_files(document, rule_at, rule, wanted)
     if not served:
-        for key in ("request", "multipart"):
+        for key in OF_A_SERVER:
             if key in rule:
                 what = f"`{rule['through']}` is not an HTTP path, it takes no `{key}`"
                 yield document.problem((*rule_at, key), what, "remove the key", key=True)
@@ -43,6 +47,9 @@ def operation_problems(
     if "overwrite" in rule:
         what = f"how a file is overwritten through `{rule['through']}` is the server's own affair"
         yield document.problem((*rule_at, "overwrite"), what, "remove the key", key=True)
+    yield from upload_problems(document, rule_at, rule, wanted)
+    if "parts" in rule:
+        return
     if "request" not in rule:
         what = f"writing through `{rule['through']}` needs a `request`"
         yield document.problem(
@@ -122,7 +129,7 @@ def _request_problems(
 def _unnamed(
     document: Document, at: Location, kind: OperationKind, fields: set[str], rule: dict[str, Any]
 ) -> Iterator[Problem]:
-    if "name" in fields:
+    if "name" in fields or "stored_as" in rule:
         return
     carries = kind in (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
     if "filename" not in fields and not (carries and "multipart" in rule):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from persistence_tests.events.base import Event
     from persistence_tests.paths.request import RequestTemplate
+    from persistence_tests.paths.uploading import Uploading
     from persistence_tests.scenario.document import Document
 
 
@@ -38,7 +39,8 @@ class WriteRule:
 
     `files` is the number of new files a step; `into` (relative to the root of the paths, "" is that root),
     `kinds` and `sizes` (bytes) are taken in turn. `requests` has one for each of the `operations`, and none
-    for a path that is not HTTP. `traits` are what hostile names may have.
+    for a path that is not HTTP. Of `cut` files a step the connection is cut, of `left_out` files a part is not
+    sent. `traits` are what hostile names may have.
     """
 
     index: int
@@ -54,12 +56,16 @@ class WriteRule:
     overwriting: Overwriting
     requests: Mapping[OperationKind, RequestTemplate]
     writers: int
+    uploading: Uploading
+    as_stored: bool
+    cut: int
+    left_out: int
     acknowledgement: Acknowledgement
     atomic: bool
 
     @property
     def served(self) -> bool:
-        return bool(self.requests)
+        return bool(self.requests) or self.uploading.parts is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.paths.answer import NameTaking
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.scenario.document import shorten
@@ -26,6 +27,7 @@ from persistence_tests.scenario.quantities import (
     wrong,
 )
 from persistence_tests.scenario.request_part import Requests
+from persistence_tests.scenario.upload_part import PartsPart
 from persistence_tests.scenario.vocabulary import Vocabulary
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -178,6 +180,53 @@ class WritePart(Part):
         description=(
             "The multipart field that carries the file in `create`, and in all that is sent by the same method; "
             "without it the body is the file."
+        ),
+    )
+    form: dict[Text, str] = Field(
+        default={},
+        description="Other fields of the multipart form, before the file; filled in as `headers`.",
+        examples=[{"csrfmiddlewaretoken": "{csrf}", "title": "{filename}"}],
+    )
+    headers: dict[Text, str] = Field(
+        default={},
+        description=(
+            "Headers of the rule's requests: `{name}`, `{directory}`, `{filename}`, what the path's login took, and "
+            "`${NAME}` are filled in."
+        ),
+        examples=[{"X-CSRFToken": "{csrf}"}],
+    )
+    accepts: Annotated[tuple[int, ...], AfterValidator(_unlike)] = Field(
+        default=(),
+        description=(
+            "Statuses besides 2xx that acknowledge a write, such as the redirect that follows a form; one to the "
+            "path's login never does."
+        ),
+        examples=[[302]],
+    )
+    parts: PartsPart | None = Field(
+        default=None, description="In place of `request`: how a file is uploaded in several parts."
+    )
+    stored_as: NameTaking | None = Field(
+        default=None,
+        description="The stack names the file itself: where its answer says under which name.",
+        examples=[{"json": "data.path"}, {"header": "Location", "under": "/media/"}],
+    )
+    content: Literal["as-written", "as-stored"] = Field(
+        default="as-written",
+        alias="bytes",
+        description=(
+            "`as-stored`: the server makes another file of what it is sent, as one that re-encodes pictures does. The "
+            "first whole file that a `volume` or `direct` path shows after the acknowledgement must be kept, and "
+            "shown on every path. Its structure is looked at (PNG, JPEG, GIF, WebP, AVIF, HEIF, PDF); `bytes` and "
+            "`text` have none."
+        ),
+    )
+    cut: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "Of how many files a step the connection is cut in the middle of the content. They are not "
+            "acknowledged: afterwards they are whole or not there."
         ),
     )
 

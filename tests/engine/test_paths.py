@@ -141,7 +141,12 @@ class Journal:
         self.on_invoked(operation)
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
         with self._lock:
             self.lines.append((outcome.value, operation))
@@ -166,6 +171,9 @@ class Bytes:
             if at + size >= len(self.content):
                 self.before_last()
             yield self.content[at : at + size]
+
+    def slice(self, offset: int, length: int) -> bytes:
+        return self.content[offset : offset + length]
 
 
 def pending(

@@ -39,7 +39,12 @@ class Journal:
         self.outcomes[operation.identity] = Outcome.INFO
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
         self.outcomes[operation] = outcome
 

@@ -36,7 +36,12 @@ class PaperJournal:
         self.invoked_.append(operation.identity)
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
         self.completed_.append(operation)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum, auto
 from hashlib import sha256
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from persistence_tests.model.codec import decode, encode
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
@@ -58,7 +61,8 @@ class Stack(Play):
         operation = replace(operation, provisional=True, as_stored=as_stored)
         self.add(Invoked(operation))
         if outcome is not None:
-            self.add(Completed(operation.identity, outcome, name=name))
+            detail = "" if name else "its name is not known"
+            self.add(Completed(operation.identity, outcome, detail, 201, name))
         if name is not None and keeps:
             self.disk[name] = self.tiles(operation.identity)
         return operation
@@ -154,7 +158,8 @@ def test_a_rule_of_which_no_name_was_learnt_is_never_kept() -> None:
     stack.end_step()
     judgement = stack.judgement("up")
     assert judgement.verdict is Verdict.INCONCLUSIVE
-    assert any("none was acknowledged" in reason for reason in judgement.reasons)
+    said = "none was acknowledged; the last answer: 201 its name is not known"
+    assert any(reason.endswith(said) for reason in judgement.reasons)
 
 
 def test_the_same_name_for_two_files_is_a_loss_whatever_is_there() -> None:
@@ -194,6 +199,49 @@ def test_a_name_given_again_after_all_was_destroyed_is_no_other_file() -> None:
     stack.observe()
     stack.end_step()
     assert findings(stack.judgement()) == []
+
+
+class Fate(Enum):
+    STAYS = auto()
+    GOES = auto()
+    IS_CUT = auto()
+    IS_ANOTHERS = auto()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(Fate)), min_size=1, max_size=6))
+def test_once_a_name_is_learnt_it_is_judged_as_if_it_had_been_known(files: list[tuple[int, Fate]]) -> None:
+    judgements = []
+    for named_by_stack in (True, False):
+        stack = opened()
+        for number, (tiles, _) in enumerate(files):
+            if named_by_stack:
+                stack.sent(f"uploads/{number}", tiles=tiles)
+            else:
+                stack.write(f"uploads/{number}", tiles)
+        stack.observe()
+        stack.end_step()
+        stack.begin_step("restart")
+        stack.write("admin/another")
+        stack.observe()
+        stack.event()
+        whole = dict(stack.disk)
+        for number, (_, fate) in enumerate(files):
+            match fate:
+                case Fate.GOES:
+                    del stack.disk[f"uploads/{number}"]
+                case Fate.IS_CUT:
+                    stack.disk[f"uploads/{number}"] = whole[f"uploads/{number}"][:-1]
+                case Fate.IS_ANOTHERS:
+                    stack.disk[f"uploads/{number}"] = whole["admin/another"]
+                case _:
+                    pass
+        stack.observe()
+        stack.end_step()
+        judgements.append(stack.judged())
+    assert judgements[0] == judgements[1]
+    wrong = any(fate is not Fate.STAYS for _, fate in files)
+    assert (judgements[0].verdict is Verdict.LOST) == wrong
 
 
 # What the server makes of a file
@@ -285,6 +333,14 @@ def test_an_unacknowledged_one_may_be_anything_whole_or_not_there() -> None:
     stack.observe({path: {"uploads/a": made(b"half", flaw="no image")} for path in ALL})
     stack.end_step()
     assert stack.judgement("up").verdict is Verdict.LOST
+
+
+def test_a_refused_upload_excuses_no_stranger() -> None:
+    stack = opened("uploads/a")
+    stack.sent(None, Outcome.FAIL, as_stored=True)
+    stack.observe({path: {"uploads/strange.webp": made(b"made of it")} for path in STORED})
+    stack.end_step()
+    assert findings(stack.judgement("up")) == [(Symptom.UNEXPECTED, ("uploads/strange.webp",), STORED)]
 
 
 def test_what_a_server_may_have_made_of_an_upload_without_a_name_is_residue() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import socket
-import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from persistence_tests.errors import StackError, UsageError
+from persistence_tests.errors import UsageError
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import (
     Acknowledgement,
@@ -30,118 +28,11 @@ from persistence_tests.model.operation import (
     PayloadSpec,
 )
 from persistence_tests.paths.base import PendingWrite
-from persistence_tests.paths.http import HttpConfig, HttpPath
+from persistence_tests.paths.http import HttpConfig
 from persistence_tests.paths.origin import fill, quoted
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.upload import classify
-
-
-class Peer:
-    """One connection of a client, on the server's side."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
-        self._buffer = b""
-
-    def until(self, end: bytes) -> bytes:
-        while end not in self._buffer:
-            received = self.socket.recv(65536)
-            if not received:
-                raise EOFError
-            self._buffer += received
-        line, _, self._buffer = self._buffer.partition(end)
-        return line
-
-    def exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            received = self.socket.recv(65536)
-            if not received:
-                raise EOFError
-            self._buffer += received
-        content, self._buffer = self._buffer[:size], self._buffer[size:]
-        return content
-
-    def say(self, content: bytes) -> None:
-        self.socket.sendall(content)
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        head = "\r\n".join([f"HTTP/1.1 {status} Said", f"Content-Length: {len(body)}", *lines, "", ""])
-        self.say(head.encode() + body)
-
-    def reset(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-
-@dataclass
-class Request:
-    method: str
-    target: str
-    headers: dict[str, str]
-    peer: Peer
-
-    def body(self) -> bytes:
-        return self.peer.exactly(int(self.headers.get("content-length", "0")))
-
-
-class Server:
-    """Answers each request as `script` says; a script that returns True keeps the connection."""
-
-    def __init__(self) -> None:
-        self.script: Callable[[Request], bool] = lambda request: False
-        self.requests: list[tuple[str, str]] = []
-        self.connections = 0
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        peer = Peer(connection)
-        try:
-            while True:
-                first, *rest = peer.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
-                method, target, _ = first.split(" ")
-                headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in rest)}
-                self.requests.append((method, target))
-                if not self.script(Request(method, target, headers, peer)):
-                    return
-        except (EOFError, OSError):
-            pass
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-
-class OneServer:
-    """The part of Stack that an HTTP path uses."""
-
-    workspace = Path("/nowhere")
-
-    def __init__(self, port: int | None) -> None:
-        self.port = port
-        self.asked = 0
-
-    def address(self, service: str, port: int) -> tuple[str, int]:
-        self.asked += 1
-        if self.port is None:
-            raise StackError(f"port {port} of {service} is not published")
-        return "127.0.0.1", self.port
+from tests.unit.scripted_server import Request, Server, path_to, says
 
 
 @pytest.fixture
@@ -149,11 +40,6 @@ def server() -> Iterator[Server]:
     made = Server()
     yield made
     made.close()
-
-
-def path_to(port: int | None, **config: Any) -> HttpPath:
-    settings: dict[str, Any] = {"service": "api", "port": 8001, "url": "/media-files/{name}", **config}
-    return HttpPath("api", HttpConfig(**settings), OneServer(port))  # type: ignore[arg-type]
 
 
 def free_port() -> int:
@@ -164,15 +50,6 @@ def free_port() -> int:
 def look(server: Server, script: Callable[[Request], bool], **config: Any) -> Observation:
     server.script = script
     return path_to(server.port, **config).observe(["f"]).observations["f"]
-
-
-def says(status: int, body: bytes = b"", **headers: str) -> Callable[[Request], bool]:
-    def script(request: Request) -> bool:
-        request.body()
-        request.peer.answer(status, body, **headers)
-        return True
-
-    return script
 
 
 def says_raw(content: bytes) -> Callable[[Request], bool]:
@@ -416,7 +293,12 @@ class Journal:
             self.lines.append(("invoked", operation.identity))
 
     def completed(
-        self, operation: int, outcome: Outcome, detail: str = "", status: int | None = None
+        self,
+        operation: int,
+        outcome: Outcome,
+        detail: str = "",
+        status: int | None = None,
+        name: str | None = None,
     ) -> None:
         with self._lock:
             self.lines.append((outcome.value, operation))
@@ -434,6 +316,9 @@ class Bytes:
     def chunks(self) -> Iterator[bytes]:
         for at in range(0, len(self.content), 65536):
             yield self.content[at : at + 65536]
+
+    def slice(self, offset: int, length: int) -> bytes:
+        return self.content[offset : offset + length]
 
 
 def pending(

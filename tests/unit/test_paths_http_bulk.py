@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
-from tests.unit.test_paths_http import Request, Server, path_to
+from tests.unit.scripted_server import Request, Server, path_to
 
 NAMES = [f"directory/name {number}.bin" for number in range(40)]
 

@@ -72,6 +72,37 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "rule through a path that only reads": [("through: direct", "through: volume")],
     "rule without request": [('request: "POST /files/{directory}", ', "")],
     "request for a path without": [("files: 4", "request: PUT /x, multipart: f")],
+    "parts of a server for a path without": [("files: 4", "files: 4, cut: 1, stored_as: { json: a }")],
+    "name learnt from two places": [("into: [uploads]", "into: [uploads], stored_as: { json: a, header: b }")],
+    "name learnt by a pattern without a group": [
+        ("into: [uploads]", "into: [uploads], stored_as: { pattern: 'stored as .*' }")
+    ],
+    "name without its value": [("into: [uploads]", "into: [uploads], stored_as: { json: a, name: up.png }")],
+    "as stored beside other operations": [
+        ("into: [uploads]", "into: [uploads], operations: [create, append], bytes: as-stored, stored_as: { json: a }"),
+        ('"POST /files/{directory}"', '{ create: "POST /files/{directory}", append: "PATCH /{name}" }'),
+    ],
+    "as stored where nothing reads what is stored": [
+        ("into: [uploads]", "into: [uploads], bytes: as-stored"),
+        ("  volume: { volume: media }\n  direct: { service: app, root: /data }\n", ""),
+        ("  - { through: direct, into: [admin, blog], files: 4 }\n", ""),
+    ],
+    "form without a form": [("multipart: file, into: [uploads]", "into: ['.'], form: { title: x }")],
+    "header that nothing fills": [("into: [uploads]", "into: [uploads], headers: { X-Token: '{tokn}' }")],
+    "every file disturbed": [("into: [uploads]", "into: [uploads], files: 2, cut: 2")],
+    "parts beside a request": [
+        ("into: [uploads]", "into: [uploads], parts: { size: 1KiB, request: 'PATCH /{name}?at={offset}' }")
+    ],
+    "parts that say nothing": [
+        ('request: "POST /files/{directory}", multipart: file', "parts: { size: 0, request: 'PATCH /{name}' }")
+    ],
+    "parts that lead nowhere": [
+        (
+            'request: "POST /files/{directory}", multipart: file',
+            "parts: { size: 1KiB, start: 'GET /start', request: 'PATCH {upload}', headers: { Offset: '{ofset}' }, "
+            "finish: done, take: { id: { json: id } } }",
+        )
+    ],
     "request without method": [("POST /files", "/files")],
     "request without path": [("POST /files/{directory}", "POST files")],
     "request with unknown field": [("{directory}", "{dir}")],

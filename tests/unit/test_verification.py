@@ -1,13 +1,32 @@
-"""What counts of a look: strangers only if they stay."""
+"""What counts of a look: strangers only if they stay, what a server made only if it is whole."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.model.records import PathDeclared, PathObserved, Phase, Record
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadKind,
+)
+from persistence_tests.model.payload import Payload
+from persistence_tests.model.records import (
+    Completed,
+    Invoked,
+    PathDeclared,
+    PathObserved,
+    Phase,
+    Record,
+    ScenarioBegan,
+)
 from persistence_tests.paths.base import View
 from persistence_tests.run.verification import Verification
 
@@ -57,3 +76,73 @@ def test_a_stranger_that_passes_is_not_shown() -> None:
 
 def test_without_a_stranger_there_is_no_second_look() -> None:
     assert shown({"old"}, {"old", "later"}) == {"old"}
+
+
+@dataclass
+class Holding:
+    """A path that holds one file."""
+
+    name: str
+    content: bytes
+    declared: PathDeclared
+    within: float = 0.0
+    reads: int = 0
+
+    def observe(self, names: Sequence[str]) -> View:
+        digest = hashlib.sha256(self.content).hexdigest()
+        return View({self.name: Observation(NodeKind.FILE, len(self.content), digest)}, "paper")
+
+    def read(self, name: str, limit: int) -> bytes:
+        self.reads += 1
+        return self.content[:limit]
+
+    def close(self) -> None:
+        return
+
+
+VOLUME = PathDeclared("volume", "volume", stored=True, lists=True, while_down=True, root="/")
+API = PathDeclared("api", "http", stored=False, lists=False, while_down=False, root="/")
+WHOLE = Payload.make("run", 99, PayloadKind.JPEG, 5000).bytes()
+
+
+def looked_at(stored: bytes, served: bytes) -> tuple[dict[str, Observation], Ledger, list[Holding]]:
+    """What both paths show of a picture that the server made anew."""
+    records: list[Record] = []
+    ledger = Ledger()
+
+    def record(each: Record) -> None:
+        records.append(each)
+        ledger.record(each)
+
+    record(ScenarioBegan("s", "s.yaml", "", (VOLUME, API), (), (), (), None, (), ()))
+    spec = Payload.make("run", 1, PayloadKind.PNG, 500).spec
+    operation = Operation(
+        1, OperationKind.CREATE, "sent", "api", 0, Acknowledgement.HTTP_2XX, True, spec, None, True, True
+    )
+    record(Invoked(operation))
+    record(Completed(1, Outcome.OK, name="up/1.jpg"))
+    paths = [Holding("up/1.jpg", stored, VOLUME), Holding("up/1.jpg", served, API)]
+    Verification("run", paths, ledger, record).observe("up", Phase.BEFORE, ["up/1.jpg"])
+    seen = {each.path: each.observations["up/1.jpg"] for each in records if isinstance(each, PathObserved)}
+    return seen, ledger, paths
+
+
+def test_the_first_whole_file_where_it_is_stored_is_what_is_kept() -> None:
+    seen, ledger, (volume, api) = looked_at(WHOLE, WHOLE)
+    assert seen["volume"].flaw is None
+    assert ledger.kept_of(1) == (5000, hashlib.sha256(WHOLE).hexdigest())
+    assert (volume.reads, api.reads) == (0, 1), "the bytes are the same wherever they are read"
+
+
+@pytest.mark.parametrize("served", [WHOLE, WHOLE[:4000]])
+def test_a_file_that_is_not_whole_is_said_to_be_and_not_kept(served: bytes) -> None:
+    seen, ledger, _ = looked_at(WHOLE[:4000], served)
+    assert seen["volume"].flaw == "a JPEG that is not whole"
+    assert ledger.kept_of(1) is None
+    assert ledger.unread("up/1.jpg") is not None
+
+
+def test_what_another_path_shows_is_compared_with_what_is_kept() -> None:
+    seen, ledger, _ = looked_at(WHOLE, WHOLE + b"and more")
+    assert ledger.kept_of(1) == (5000, hashlib.sha256(WHOLE).hexdigest())
+    assert seen["api"].spans is not None, "it is wrong, and its bytes are attributed"

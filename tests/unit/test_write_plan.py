@@ -27,6 +27,7 @@ from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.shell_writer import units
+from persistence_tests.paths.uploading import Parts, Uploading
 from persistence_tests.run.writing import WritePlan
 from persistence_tests.scenario.scenario import WriteRule
 from tests.unit.reference_model import Act, worlds
@@ -46,6 +47,10 @@ RULE = WriteRule(
     overwriting=Overwriting.TRUNCATE,
     requests={},
     writers=1,
+    uploading=Uploading(),
+    as_stored=False,
+    cut=0,
+    left_out=0,
     acknowledgement=Acknowledgement.EXIT_0,
     atomic=True,
 )
@@ -247,3 +252,28 @@ def test_an_overwrite_is_atomic_where_it_replaces_or_where_the_path_is() -> None
         overwrites = [o for o in play.changes("up") if o.kind is OperationKind.OVERWRITE]
         assert {o.atomic for o in overwrites} == expected
         assert {o.atomic for o in created} == {atomic}
+
+
+@examples
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, 5), left_out=st.integers(0, 5))
+def test_some_files_of_a_step_are_disturbed_as_the_seed_says(seed: int, cut: int, left_out: int) -> None:
+    parts = Parts(1000, "PATCH /{name}?offset={offset}")
+    rule = replace(RULE, operations=EVERY[:1], cut=cut, left_out=left_out, uploading=Uploading(parts=parts))
+
+    def disturbances() -> list[tuple[int | None, bool]]:
+        play = Play(rule, seed)
+        (batch,) = play.plan.batches("up", lambda _: None)  # type: ignore[arg-type, return-value]
+        writes = [write for write in batch.writes if write.content is not None]
+        for write in writes:
+            size = write.content.size if write.content else 0
+            assert write.cut_after is None or 1 <= write.cut_after < size
+            assert not write.left_out or size > parts.size
+            assert not (write.left_out and write.cut_after is not None)
+        return [(write.cut_after, write.left_out) for write in writes]
+
+    found = disturbances()
+    assert found == disturbances()
+    assert sum(after is not None for after, _ in found) <= cut
+    assert sum(left for _, left in found) <= left_out
+    if cut:
+        assert any(after is not None for after, _ in found)

@@ -13,6 +13,7 @@ from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
 from persistence_tests.model.records import (
     AbsenceProbed,
     Checkpointed,
+    Completed,
     ControlsChecked,
     EventBegan,
     EventEnded,
@@ -36,7 +37,9 @@ OPENING = "up"
 
 @dataclass(slots=True)
 class Account:
-    """One step. `seen_right` holds, by operation, the paths that showed its bytes before the event."""
+    """One step. `seen_right` holds, by operation, the paths that showed its bytes before the event; `refused`, by
+    rule, what was said last of an operation that was not acknowledged.
+    """
 
     step: str
     began: StepBegan | None = None
@@ -52,6 +55,7 @@ class Account:
     operations: list[Operation] = field(default_factory=list)
     seen_right: dict[int, set[str]] = field(default_factory=dict)
     acknowledged: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
     before: list[Judgement] = field(default_factory=list)
     after: list[Judgement] = field(default_factory=list)
     to_be_seen: set[str] = field(default_factory=set)
@@ -111,6 +115,9 @@ class Scenario:
                 self._epoch.append(record.operation)
                 if self._current is not None and not self._current.event_began:
                     self._current.operations.append(record.operation)
+            case Completed() if record.outcome is not Outcome.OK and self._current is not None:
+                rule = self.ledger.operations[record.operation].rule
+                self._current.refused[rule] = f"{record.status or ''} {record.detail}".strip()
             case EventBegan():
                 self.account(record.step).event_began = True
             case Checkpointed():

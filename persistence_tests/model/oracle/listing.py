@@ -50,7 +50,7 @@ def is_residue(ledger: Ledger, seen: Observation) -> bool:
     specs = [ledger.specs[i] for i in unacknowledged if i in ledger.specs]
     if any((spec.size, spec.sha256) == (seen.size, seen.sha256) for spec in specs):
         return True
-    if seen.size == 0 or any(ledger.operations[i].as_stored for i in unacknowledged):
+    if seen.size == 0 or any(ledger.may_have_been_made_anew(i) for i in unacknowledged):
         return True
     spans = seen.spans or ()
     if any(span.source is SpanSource.UNKNOWN for span in spans):

@@ -168,7 +168,8 @@ def _operation_unshown(
     what = "writes" if kind in (None, OperationKind.CREATE) else f"{kind} operations"
     what = f"of the {what} of rule {rule.index} ({rule.title or rule.through})"
     if not acknowledged:
-        yield f"{what}, none was acknowledged"
+        said = account.refused.get(rule.index, "")
+        yield f"{what}, none was acknowledged" + (f"; the last answer: {said}" if said else "")
         return
     if not _showing(scenario, acknowledged[0].kind):
         yield f"{what}, none can be seen: no path can show that a name is absent"
