@@ -11,7 +11,7 @@ VENV := .venv/made-from-$(shell { pwd; cat pyproject.toml requirements.lock; } |
 $(VENV):
 	@bootstrap/venv.sh $@
 
-.PHONY: help demo test test-unit test-browser soak check lint types layers format docs engine venv lock clean
+.PHONY: help demo test test-unit test-browser soak bench check lint types layers format docs engine venv lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ test-browser: $(VENV) ## the tests of report.html in headless Chromium, which is
 
 soak: engine ## long: each broken variant five times, and 200 sound steps on the media stack
 	@$(BIN)/pytest -m soak tests -n 2
+
+bench: engine ## the figures of benchmarks/ against what one would do by hand; ONLY=name for one of them
+	@bootstrap/load.sh
+	@$(BIN)/python -m benchmarks $(ONLY)
 
 check: lint types layers ## lint, types and layers
 
