@@ -281,6 +281,9 @@ def covered(seen: Observation) -> bool:
 
 def allowed(states: States, seen: Observation, specs: Specs) -> Match:
     """Whether `seen` shows one of `states`."""
+    if len(states) == 1:
+        (state,) = states
+        return match(state, seen, specs)
     found = {match(state, seen, specs) for state in states}
     return next((m for m in (Match.YES, Match.UNDECIDED) if m in found), Match.NO)
 

@@ -108,6 +108,7 @@ class Ledger:
                 self._forget()
             case BaselineListed():
                 self.baseline[record.path] = frozenset(record.names)
+                self._states.clear()
             case StepBegan():
                 writing = record.options.get("while") == "writing"
                 self._step = _Step(record.promise, record.fate, writing)
@@ -229,8 +230,13 @@ class Ledger:
         )
 
     def _put(self, name: str, entry: Name) -> None:
+        """Keep what is now known of `name`; whether a directory above it is there may follow from it."""
         self._names[name] = entry
-        self._states.clear()
+        place = len(name)
+        while place > 0:
+            self._states.pop(name[:place], None)
+            self._states.pop(name[: place + 1], None)  # a directory's name may end with a slash
+            place = name.rfind("/", 0, place)
 
     def _invoked(self, operation: Operation) -> None:
         self.operations[operation.identity] = operation
@@ -314,7 +320,8 @@ class Ledger:
         step = self._step
         if step.writing and step.fate is not DataFate.KEPT:
             self._overtaken |= step.concurrent
-        for name, entry in list(self._names.items()):
+        for name, before in list(self._names.items()):
+            entry = before
             match step.fate:
                 case DataFate.KEPT:
                     entry = self._demoted(entry)
@@ -327,7 +334,8 @@ class Ledger:
                     entry = self._replaced(entry, states, then.acknowledged)
                 case _:
                     pass
-            self._put(name, entry)
+            if entry is not before:
+                self._put(name, entry)
 
     def _outcome(self, logged: Logged) -> Outcome | None:
         return self.outcomes.get(logged.operation.identity)

@@ -88,7 +88,8 @@ class Name:
                 break
             if acknowledged or (power_loss and not logged.operation.atomic):
                 log[place] = replace(logged, weak=True)
-        return replace(self, log=tuple(log), pin=None if forget else self.pin)
+        pin = None if forget else self.pin
+        return self if pin is self.pin and tuple(log) == self.log else replace(self, log=tuple(log), pin=pin)
 
     def overwritten(self, concurrent: Collection[int]) -> States:
         """After an event that took everything away: of the operations that it met, the last few came after it."""

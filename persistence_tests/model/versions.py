@@ -29,7 +29,7 @@ class Version:
 
     @property
     def size(self) -> int:
-        return sum(piece.size for piece in self.pieces)
+        return self.pieces[0].size if len(self.pieces) == 1 else sum(piece.size for piece in self.pieces)
 
     @property
     def sha256(self) -> str:
