@@ -16,6 +16,7 @@ from persistence_tests.paths.session import Session
 from persistence_tests.paths.uploading import Parts, Uploading
 
 _RESUME = 308
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class _Part:
     size: int
 
     def chunks(self) -> Iterator[bytes]:
-        if self.size:
-            yield self.content.slice(self.offset, self.size)
+        for place in range(0, self.size, _PIECE):
+            yield self.slice(place, _PIECE)
 
     def slice(self, offset: int, length: int) -> bytes:
         return self.content.slice(self.offset + offset, min(length, self.size - offset))

@@ -89,6 +89,7 @@ class Session(Origin):
         self._secrets.add(*(value for name, value in self._own.items() if _SECRET_HEADER.search(name)))
         for step in config.login:
             self._secrets.add(*map(self._variables, _texts([step.form, step.json_body])))
+            self.check(step.headers)
         self._lock = threading.Lock()
         self._values: dict[str, str] | None = None if config.login else {}
         self._cookies: dict[str, str] = {}
@@ -101,6 +102,11 @@ class Session(Origin):
             values = self._logged_in(address)
             headers = super().headers(address) | self._cookie()
             return headers | {name: filled(value, values) for name, value in self._own.items()}
+
+    def check(self, texts: Any) -> None:
+        """Raises UsageError where a variable in these texts is not set."""
+        for text in _texts(texts):
+            self._variables(text)
 
     def fill(self, address: Address, texts: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
         """Texts of the scenario with its variables, what the login took and what is `known`. Raises LoginFailed."""

@@ -36,6 +36,7 @@ _TYPES = {
     PayloadKind.JPEG: "image/jpeg",
     PayloadKind.PDF: "application/pdf",
 }
+_SHOWN = 200  # bytes of an answer that people are told
 _POLL = 0.05
 _PLAIN = Uploading()
 
@@ -71,6 +72,7 @@ class HttpWriter:
     ) -> None:
         self._session, self._requests, self._threads = session, requests, max(1, threads)
         self._uploading = uploading
+        session.check([uploading.headers, uploading.form, uploading.parts.headers if uploading.parts else {}])
 
     def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         waiting, lock = iter(batch), threading.Lock()
@@ -155,7 +157,8 @@ class HttpWriter:
             try:
                 name = taking.name_of(answer, directory)
             except NameUnknown as error:
-                problem = problem or f"its name is not known: {error}"
+                body = " ".join(answer.body[:_SHOWN].decode(errors="replace").split())
+                problem = problem or f"its name is not known: {error}" + (f": {body}" if body else "")
             else:
                 return _Ended(outcome, "; ".join(filter(None, (detail, f"kept as {name}"))), status, name)
         return _Ended(Outcome.INFO, "; ".join(filter(None, (detail, problem))), status)
@@ -202,7 +205,7 @@ def _told(answer: Answer, operation: Operation, *, accepted: bool) -> str:
     if 300 <= answer.status < 400:
         return "" if accepted else f"redirects to {answer.headers.get('Location')}"
     if not 200 <= answer.status < 300:
-        return " ".join(answer.body[:200].decode(errors="replace").split())
+        return " ".join(answer.body[:_SHOWN].decode(errors="replace").split())
     return contradictions(answer.body, operation)
 
 

@@ -161,7 +161,7 @@ class _Held:
 
     def __init__(self, content: Content, sent: int, progress: Progress) -> None:
         self._content, self._sent, self._progress = content, sent, progress
-        self._held = False
+        self._given, self._held = 0, False
 
     @property
     def size(self) -> int:
@@ -181,10 +181,13 @@ class _Held:
                 yield chunk
 
     def slice(self, offset: int, length: int) -> bytes:
-        if offset >= self._sent and not self._held:
+        """A piece of a part, in whatever order the parts come: the first that is asked for after enough were waits."""
+        if self._given >= self._sent and not self._held:
             self._held = True
             self._progress.hold()
-        return self._content.slice(offset, length)
+        content = self._content.slice(offset, length)
+        self._given += len(content)
+        return content
 
 
 class _CountingJournal:

@@ -146,6 +146,19 @@ def test_content_is_held_at_the_very_byte_and_stays_what_it_was(size: int, sent:
         assert whole[:sent] == before[:sent]
 
 
+def test_pieces_in_any_order_are_held_once_enough_were_given() -> None:
+    progress = Progress(1)
+    progress.release()
+    [pending] = meanwhile._held_at(supply([10_000]), 2500, progress)
+    content, whole = pending.content, Payload.make("run", 1, PayloadKind.BYTES, 10_000)
+    assert content is not None
+    held = []
+    for offset in (9000, 0, 4000, 7000, 2000):
+        assert content.slice(offset, 1000) == whole.slice(offset, 1000)
+        held.append(progress.count)
+    assert held == [0, 0, 0, 1, 1], "2500 bytes were not given before the third piece was"
+
+
 def test_a_gate_that_is_never_reached_is_said_and_what_there_was() -> None:
     journal, gate = PaperJournal(), Gate("acknowledged", 5)
     writer = PaperWriter(lambda place: Outcome.OK if place < 2 else Outcome.FAIL)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from persistence_tests.errors import UsageError
 from persistence_tests.model.operation import (
     Acknowledgement,
     Operation,
@@ -122,6 +123,7 @@ def test_an_acknowledged_file_that_nobody_can_find_is_unknown(server: Server, bo
     outcome, detail, name = journal.ended[1]
     assert (outcome, name) == ("info", None)
     assert detail.startswith("its name is not known: ")
+    assert detail.endswith(body.decode())
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(202, "info"), (400, "fail"), (500, "info")])
@@ -242,6 +244,14 @@ def test_nothing_is_sent_without_a_login(server: Server) -> None:
     journal = send(server, pending(1), config={"login": login})
     assert journal.ended == {1: ("fail", "not sent: login: POST /login was answered 503", None)}
     assert server.requests == [("POST", "/login")]
+
+
+def test_a_variable_that_is_not_set_is_said_before_anything_is_sent(server: Server) -> None:
+    for key in ("headers", "form"):
+        uploading: dict[str, Any] = {key: {"X-Key": "${NO_SUCH_KEY}"}}
+        with pytest.raises(UsageError, match="NO_SUCH_KEY is not set"):
+            send(server, pending(1), **uploading)
+    assert server.requests == []
 
 
 # Cut connections
