@@ -8,6 +8,8 @@
     delete           absent                   old or absent
     rename a to b    only b                   only a or only b   (two names: see `oracle.passes`)
     mkdir            exists                   either
+    symlink          exactly this link        absent or the link
+    hard link        what the other name is   absent or the same
 
 `after` is the column "acknowledged"; `unresolved` is the column "indeterminate": the state before, the state
 after, and the states `between`. An acknowledged operation that is not promised under the event at hand
@@ -33,6 +35,13 @@ class Absent:
 @dataclass(frozen=True, slots=True)
 class Directory:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link that says `text`."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Anything:
     """What was there before the run wrote: present, its content unknown."""
 
 
-State = Absent | Directory | Exactly | Partial | Seen | AsStored | Anything
+State = Absent | Directory | Link | Exactly | Partial | Seen | AsStored | Anything
 States = frozenset[State]
 
 ABSENT: States = frozenset({Absent()})
@@ -85,7 +94,8 @@ ABSENT: States = frozenset({Absent()})
 class Logged:
     """An operation as one name sees it.
 
-    For a rename, as its target sees it: `moved` are the states that it brings, `displaced` those it replaces.
+    For a rename, as its target sees it: `moved` are the states that it brings, `displaced` those it replaces. For
+    a hard link `moved` are those of the other name.
 
     `outcome` is None while it is in flight. `weak`: acknowledged, but not promised under an event since.
     """
@@ -113,8 +123,10 @@ def after(logged: Logged, state: State) -> States:
             return frozenset({_appended(payload_of(operation), state)})
         case OperationKind.DELETE:
             return ABSENT
-        case OperationKind.RENAME:
+        case OperationKind.RENAME | OperationKind.LINK:
             return ABSENT if logged.moved is None else logged.moved - ABSENT
+        case OperationKind.SYMLINK:
+            return frozenset({Link(operation.link or "")})
         case OperationKind.MKDIR:
             return frozenset({Directory()})
 
@@ -218,6 +230,8 @@ def match(state: State, seen: Observation, specs: Specs) -> Match:
             return _yes(seen.kind is NodeKind.ABSENT)
         case Directory():
             return _yes(seen.kind is NodeKind.DIRECTORY)
+        case Link(text):
+            return _yes(seen.kind is NodeKind.SYMLINK and seen.target in (None, text))
         case Anything():
             return _yes(seen.kind not in (NodeKind.ABSENT, NodeKind.ERROR))
         case Exactly(version):

@@ -213,7 +213,22 @@ class Ledger:
             logged
             for entry in self._names.values()
             for logged in entry.log
-            if logged.moved is not None and logged.outcome is not Outcome.OK
+            if logged.operation.kind is OperationKind.RENAME
+            and logged.moved is not None
+            and logged.outcome is not Outcome.OK
+        ]
+
+    def links(self) -> list[Operation]:
+        """Hard links that were acknowledged, and are by right what the name of which they are another is."""
+        made = (self.operations[i] for i in sorted(self.epoch_operations))
+        return [
+            link
+            for link in made
+            if link.kind is OperationKind.LINK
+            and link.link is not None
+            and self.outcomes.get(link.identity) is Outcome.OK
+            and len(states := self.states(link.name)) == 1
+            and states == self.states(link.link) != ABSENT
         ]
 
     # How it gets there
@@ -256,6 +271,9 @@ class Ledger:
             if name is not None:
                 self._tried.setdefault(name, set()).add(operation.identity)
         moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
+        if operation.kind is OperationKind.LINK and operation.link:
+            self._log(operation.name, Logged(operation, moved=self.states(operation.link)))
+            return
         self._log(operation.name, Logged(operation))
         if operation.kind is OperationKind.RENAME and operation.target:
             displaced = self.states(operation.target)

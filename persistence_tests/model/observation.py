@@ -44,6 +44,10 @@ class Observation:
     only where the digest was not one that the history allows; it then covers the whole content, or
     its first `attributed` bytes where the content was too long to attribute as a whole. `flaw` says why the
     file is not a whole one of its kind, where that was looked at (`wholeness`).
+
+    `target` is what a symbolic link says. `shared` is the first name, in the order of their characters, of all
+    that are hard links to the same file, None where it has one name. `xattrs` are extended attributes of users
+    ("user.name=hexadecimal", sorted), None where they cannot be seen.
     """
 
     kind: NodeKind
@@ -57,6 +61,9 @@ class Observation:
     spans: tuple[Span, ...] | None = None
     attributed: int | None = None
     flaw: str | None = None
+    target: str | None = None
+    shared: str | None = None
+    xattrs: tuple[str, ...] | None = None
 
 
 ABSENT = Observation(NodeKind.ABSENT)

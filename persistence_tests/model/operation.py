@@ -18,6 +18,17 @@ class OperationKind(StrEnum):
     RENAME = "rename"
     DELETE = "delete"
     MKDIR = "mkdir"
+    SYMLINK = "symlink"
+    LINK = "link"
+
+
+class Also(StrEnum):
+    """What is written besides bytes, and must be kept."""
+
+    SYMLINKS = "symlinks"
+    HARD_LINKS = "hard-links"
+    MODES = "modes"
+    XATTRS = "xattrs"
 
 
 class Outcome(StrEnum):
@@ -61,6 +72,10 @@ class PayloadSpec:
     sha256: str
 
 
+XATTR = "user.persistence"
+"""The extended attribute that files are given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation on one name.
@@ -73,6 +88,9 @@ class Operation:
     `provisional`: the stack names the file itself; `name` is what it was sent as, and where it is kept is
     known once `Completed.name` says so. `as_stored`: the stack keeps what it makes of the payload, not the
     payload; the first whole file that is read where it is stored is what must be kept from then on.
+
+    `link` is the text of a symbolic link, and for a hard link the name of which `name` becomes another.
+    `mode` (four octal digits) and `xattr` (the value of `XATTR`, hexadecimal) are given to a file that is created.
     """
 
     identity: int
@@ -86,3 +104,6 @@ class Operation:
     target: str | None = None
     provisional: bool = False
     as_stored: bool = False
+    link: str | None = None
+    mode: str | None = None
+    xattr: str | None = None

@@ -26,7 +26,14 @@ from typing import Any
 
 from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.observation import Observation
-from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind, Outcome, PromiseClass
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Also,
+    Operation,
+    OperationKind,
+    Outcome,
+    PromiseClass,
+)
 
 
 class Phase(StrEnum):
@@ -77,7 +84,8 @@ class PathDeclared:
 class RuleDeclared:
     """A write rule of the scenario; `index` is its place in the list.
 
-    Of each of its `operations` one must be seen right in each step; where none is named, one of any kind.
+    Of each of its `operations` one must be seen right in each step; where none is named, one of any kind. `also`
+    is what it writes besides files with bytes.
     """
 
     index: int
@@ -85,6 +93,7 @@ class RuleDeclared:
     acknowledgement: Acknowledgement
     title: str
     operations: tuple[OperationKind, ...] = ()
+    also: tuple[Also, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
@@ -32,6 +32,13 @@ class Tree:
             name: self.files.get(name) or self.directories.get(name) or ABSENT for name in names
         }
 
+    def share(self, groups: Iterable[Sequence[str]]) -> None:
+        """Note that each group's names are of one file."""
+        for names in groups:
+            first = min(names) if len(names) > 1 else None
+            for name in names:
+                self.files[name] = replace(self.files[name], shared=first)
+
 
 def read_tree(chunks: Iterable[bytes]) -> Tree:
     """The tree that an archive of "<directory>/." holds; its first entry is the directory itself.
@@ -40,12 +47,14 @@ def read_tree(chunks: Iterable[bytes]) -> Tree:
     names, not with their content.
     """
     stream, tree = Stream(chunks), Tree()
+    names_of: dict[str, list[str]] = {}
     for member in members(stream):
-        _add(tree, stream, member)
+        _add(tree, stream, member, names_of)
+    tree.share(names_of.values())
     return tree
 
 
-def _add(tree: Tree, stream: Stream, member: Member) -> None:
+def _add(tree: Tree, stream: Stream, member: Member, names_of: dict[str, list[str]]) -> None:
     digest = hashlib.sha256()
     for piece in content(stream, member):
         digest.update(piece)
@@ -57,14 +66,16 @@ def _add(tree: Tree, stream: Stream, member: Member) -> None:
     if kind is NodeKind.DIRECTORY:
         tree.directories[name] = Observation(kind, mode=mode, owner=owner)
     elif member.kind == _HARD_LINK:
-        try:
-            tree.files[name] = tree.files[_relative(member.link)]
-        except KeyError:
-            raise BrokenArchive(f"{name!r} refers to {member.link!r}, which is not there") from None
+        first = _relative(member.link)
+        if first not in tree.files:
+            raise BrokenArchive(f"{name!r} refers to {member.link!r}, which is not there")
+        tree.files[name] = tree.files[first]
+        names_of.setdefault(first, [first]).append(name)
     elif kind is NodeKind.FILE:
         tree.files[name] = Observation(kind, member.size, digest.hexdigest(), mode, owner)
     else:
-        tree.files[name] = Observation(kind, mode=mode, owner=owner)
+        target = member.link if kind is NodeKind.SYMLINK else None
+        tree.files[name] = Observation(kind, mode=mode, owner=owner, target=target)
 
 
 @lru_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -17,6 +18,7 @@ from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.listing import ToolsMissing
 from persistence_tests.paths.replica import (
     CannotList,
+    attributes_by_exec,
     list_by_archive,
     list_by_exec,
     read_by_archive,
@@ -93,6 +95,8 @@ class DirectPath:
         )
         self.within = config.within
         self.atomic = config.atomic
+        self.shows_attributes = False
+        """Whether extended attributes are looked at, where the container has `getfattr`: a program run more."""
 
     def observe(self, names: Sequence[str]) -> View:
         """All names in one program run in each replica; where replicas differ on one, it is an ERROR."""
@@ -147,11 +151,21 @@ class DirectPath:
         if container.status == "running":
             try:
                 own = ((container.attrs or {}).get("Config") or {}).get("User") or "root"
-                return list_by_exec(container, self._root, self._user), f"exec as {self._user or own}"
+                tree = list_by_exec(container, self._root, self._user)
+                if self.shows_attributes:
+                    self._add_attributes(container, tree)
+                return tree, f"exec as {self._user or own}"
             except ToolsMissing as error:
                 return list_by_archive(container, self._root), f"{_BY_ARCHIVE} ({error})"
         reason = f"{container.name} is {container.status}"
         return list_by_archive(container, self._root), f"{_BY_ARCHIVE} ({reason})"
+
+    def _add_attributes(self, container: Container, tree: Tree) -> None:
+        found = attributes_by_exec(container, self._root, self._user)
+        if found is not None:
+            for name, seen in tree.files.items():
+                if seen.kind is NodeKind.FILE:
+                    tree.files[name] = replace(seen, xattrs=found.get(name, ()))
 
 
 def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:

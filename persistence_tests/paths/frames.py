@@ -2,7 +2,7 @@
 
 One operation at a time, so that a kill leaves one whose fate is unknown:
 
-    > "<verb> <size> <name> <target> <sync>…"     names octal-escaped: nothing is left to quoting
+    > "<verb> <size> <name> <target> <mode> <xattr> <sync>…"   names octal-escaped: nothing is left to quoting
     < SEND                                        the file is open, none of its content was sent yet
     > content
     < WROTE                                       asked back, since a pipe cut short ends the content too
@@ -47,15 +47,24 @@ plain() { decoded=$(printf '%b_' "$1"); decoded=./${decoded%_}; }
 content() { say send; if [ "$size" -gt 0 ]; then head -c "$size"; fi; }
 confirmed() { say wrote; IFS= read -r confirm && [ "$confirm" = confirm ]; }
 there() { [ -f "$name" ] || { echo "$verb: No such file or directory"; return 1; }; }
+settable() {
+  [ "$xattr" = - ] || command -v setfattr >/dev/null || { echo 'setfattr: No such file or directory'; return 1; }
+}
+given() {
+  { [ "$mode" = - ] || chmod "$mode" -- "$name" < /dev/null >&2; } &&
+  { [ "$xattr" = - ] || setfattr -n user.persistence -v "0x$xattr" -- "$name" < /dev/null >&2; }
+}
 IFS= read -r go
 cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
 if [ -n "$2" ]; then mkdir -p -- "./$2" && cd -- "./$2" || exit 71; fi
 say ready
-while IFS=' ' read -r verb size name target syncs; do
+while IFS=' ' read -r verb size name target mode xattr syncs; do
   plain "$name"; name=$decoded
   plain "$target"; target=$decoded
   case $verb in
-    create) set -C; { content; } > "$name" && confirmed; code=$?; set +C ;;
+    create)
+      if settable; then set -C; { content; } > "$name" && confirmed && given; code=$?; set +C
+      else code=1; fi ;;
     truncate) there && { content; } > "$name" && confirmed; code=$? ;;
     in-place)
       there && { content; } 1<> "$name" && dd if=/dev/null of="$name" bs=1 seek="$size" 2>/dev/null &&
@@ -69,6 +78,8 @@ while IFS=' ' read -r verb size name target syncs; do
     rename)
       if [ -d "$target" ]; then echo 'rename: Is a directory'; code=1
       else mv -f -- "$name" "$target" < /dev/null >&2; code=$?; fi ;;
+    symlink) ln -s -- "${target#./}" "$name" < /dev/null >&2; code=$? ;;
+    link) ln -- "$target" "$name" < /dev/null >&2; code=$? ;;
     mkdir) mkdir -p -- "$name" < /dev/null >&2; code=$? ;;
     *) echo "unknown verb"; code=2 ;;
   esac
@@ -94,13 +105,13 @@ REFUSALS = (
 def header(operation: Operation, overwriting: Overwriting = Overwriting.TRUNCATE) -> bytes:
     """The line that begins an operation."""
     size = operation.payload.size if operation.payload else 0
-    verb, target = operation.kind.value, operation.target or "."
+    verb, target = operation.kind.value, operation.target or operation.link or "."
     if operation.kind is OperationKind.OVERWRITE:
         verb = overwriting.value
         if overwriting is Overwriting.REPLACE:
             target = join(dirname(operation.name), f".replacing-{operation.identity}.tmp")
-    names = (operation.name, target, *_syncs(operation))
-    return " ".join((verb, str(size), *map(escaped, names))).encode() + b"\n"
+    names, given = map(escaped, (operation.name, target)), (operation.mode or "-", operation.xattr or "-")
+    return " ".join((verb, str(size), *names, *given, *map(escaped, _syncs(operation)))).encode() + b"\n"
 
 
 def escaped(name: str) -> str:
@@ -116,7 +127,7 @@ def _syncs(operation: Operation) -> tuple[str, ...]:
         return ()
     parent = dirname(operation.name) or "."
     match operation.kind:
-        case OperationKind.DELETE:
+        case OperationKind.DELETE | OperationKind.SYMLINK:
             return (parent,)
         case OperationKind.RENAME:
             target = operation.target or ""

@@ -2,15 +2,17 @@
 
 The shell script takes the root as its first argument and prints, NUL-terminated throughout:
 
-    records   access+type, mode, owner, size, name     one per node, the root's own name is empty
+    records   access+type, mode, owner, facts, link, name   one per node, the root's own name is empty
     "E<n>"    the listing is over, find's exit code
     lines     what sha256sum printed, one text
     "X<n>"    the hashing is over, the exit code
 
+`facts` are size, number of names, and device and inode; `link` is what a symbolic link says, else empty.
 Where `find` has no -printf (busybox), "P" comes first, and the records come in batches of n nodes:
 
     access    n characters
-    stat      n lines: type and mode in hexadecimal, owner, size
+    stat      n lines: type and mode in hexadecimal, owner, facts
+    link      n times
     name      n times
 
 Only GNU's sha256sum writes each line whole, so that several may share a pipe; others run alone. Where
@@ -32,7 +34,7 @@ IFS= read -r go
 cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
 if find . -maxdepth 0 -readable -printf '' 2>/dev/null; then
   find . ! -type s \( -type d \( -readable -executable -printf r -o -printf - \) \
-    -o -readable -printf r -o -printf - \) -printf '%y\0%m\0%U:%G\0%s\0%P\0'
+    -o -readable -printf r -o -printf - \) -printf '%y\0%m\0%U:%G\0%s %n %D:%i\0%l\0%P\0'
 else
   printf 'P\0'
   find . ! -type s -exec sh -c '
@@ -42,7 +44,13 @@ else
       else printf -- -
       fi
     done
-    printf "\0"; stat -c "%f %u:%g %s" -- "$@"; printf "\0"; printf "%s\0" "$@"
+    printf "\0"; stat -c "%f %u:%g %s %h %d:%i" -- "$@"; printf "\0"
+    for path; do
+      link=
+      if [ -L "$path" ]; then link=$(readlink -- "$path"; printf _); link=${link%_}; fi
+      printf "%s\0" "${link%?}"
+    done
+    printf "%s\0" "$@"
   ' sh {} +
 fi
 printf 'E%s\0' "$?"
@@ -107,7 +115,8 @@ def parse_listing(output: bytes, complaints: bytes) -> Listing:
     listing, unread = Listing(), set[str]()
     if not records:
         raise ToolsMissing(_first_line(complaints) or "find does not list")
-    for access_and_type, mode, owner, size, name in records:
+    names_of: dict[bytes, list[str]] = {}
+    for access_and_type, mode, owner, facts, link, name in records:
         readable, kind = access_and_type[:1] == b"r", _TYPES.get(access_and_type[1:], NodeKind.OTHER)
         node = Observation(kind, mode=mode.decode().zfill(4), owner=owner.decode())
         path = name.decode(errors="surrogateescape")
@@ -117,11 +126,17 @@ def parse_listing(output: bytes, complaints: bytes) -> Listing:
             if not readable:
                 listing.closed.add(path)
         elif kind is NodeKind.FILE:
+            size, names, inode = facts.split(b" ")
             listing.files[path] = replace(node, size=int(size))
             unread.add(path)
+            if int(names) > 1:
+                names_of.setdefault(inode, []).append(path)
+        elif kind is NodeKind.SYMLINK:
+            listing.files[path] = replace(node, target=link.decode(errors="surrogateescape") or None)
         else:
             listing.files[path] = node
     _add_digests(listing, unread, digests)
+    listing.share(names_of.values())
     for path in unread:
         listing.files[path] = replace(
             listing.files[path], kind=NodeKind.ERROR, error=_reason(path, complaints)
@@ -140,9 +155,9 @@ def _sections(output: bytes) -> tuple[list[tuple[bytes, ...]], bytes]:
         raise ToolsMissing("xargs or sha256sum is not there")
     if fields[:1] == [b"P"]:
         return _portable_records(fields[1:]), digests
-    if len(fields) % 5:
+    if len(fields) % 6:
         raise BrokenListing("the listing is garbled")
-    return [tuple(fields[at : at + 5]) for at in range(0, len(fields), 5)], digests
+    return [tuple(fields[at : at + 6]) for at in range(0, len(fields), 6)], digests
 
 
 def _portable_records(fields: list[bytes]) -> list[tuple[bytes, ...]]:
@@ -151,17 +166,19 @@ def _portable_records(fields: list[bytes]) -> list[tuple[bytes, ...]]:
         access, lines, count = fields[0], fields[1].splitlines() if len(fields) > 1 else [], len(fields[0])
         if not re.fullmatch(rb"[r-]+", access):
             raise ToolsMissing("find, stat or sh cannot list")
-        names, fields = fields[2 : 2 + count], fields[2 + count :]
+        links, names = fields[2 : 2 + count], fields[2 + count : 2 + 2 * count]
+        fields = fields[2 + 2 * count :]
         if not lines:
             raise ToolsMissing("stat does not work")
-        if not len(lines) == len(names) == count:
+        if not len(lines) == len(links) == len(names) == count:
             raise BrokenListing("the tree changed while it was listed")
-        for at, (line, name) in enumerate(zip(lines, names, strict=True)):
-            raw, owner, size = line.split(b" ")
+        for at, (line, link, name) in enumerate(zip(lines, links, names, strict=True)):
+            raw, owner, facts = line.split(b" ", 2)
             mode = int(raw, 16)
             kind = _MODES.get(stat.S_IFMT(mode), b"?")
             path = name.removeprefix(b"./") if name != b"." else b""
-            records.append((access[at : at + 1] + kind, b"%o" % stat.S_IMODE(mode), owner, size, path))
+            access_and_type = access[at : at + 1] + kind
+            records.append((access_and_type, b"%o" % stat.S_IMODE(mode), owner, facts, link, path))
     return records
 
 

@@ -7,6 +7,8 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from persistence_tests.paths.archive import Tree, read_member, read_tree
+from persistence_tests.paths.attributes import SCRIPT as ATTRIBUTES
+from persistence_tests.paths.attributes import parse_attributes
 from persistence_tests.paths.exec_stream import STDOUT, ExecFailed, ExecStream, explanation
 from persistence_tests.paths.frames import escaped
 from persistence_tests.paths.listing import (
@@ -49,6 +51,15 @@ def list_by_exec(container: Container, root: str, user: str = "") -> Tree:
         raise CannotList(str(error)) from error
     except TimeoutError as error:
         raise CannotList(f"no output for {_WITHIN:g} s") from error
+
+
+def attributes_by_exec(container: Container, root: str, user: str = "") -> dict[str, tuple[str, ...]] | None:
+    """The extended attributes of users, by name, of what has any; None where they cannot be told."""
+    try:
+        output, _, code = run(container, ["sh", "-c", ATTRIBUTES, "sh", root], user=user)
+    except (ExecFailed, TimeoutError):
+        return None
+    return parse_attributes(output) if code == 0 else None
 
 
 def run(

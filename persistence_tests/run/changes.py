@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from persistence_tests.scenario.scenario import WriteRule
 
 CHANGED = 8
-"""Of so many new files a step one is changed, by each operation."""
+"""Of so many new files a step one is changed, by each operation, and one is linked to, in each way."""
+MARKED = 4
+"""Of so many new files one is given a mode and an attribute."""
+MODES = ("0664", "0755", "0604", "0744")
+"""Not the usual ones, but its owner may still write the file and everybody read it."""
 LARGEST_APPEND = 64 * 1024
 """Bytes: what is appended stays for as long as the stack does."""
 
@@ -38,6 +42,12 @@ def chosen(
         if place is not None:
             name, kind = free.pop(place)
             yield operation, name, kind
+
+
+def linked(ledger: Ledger, names: Collection[str], rule: WriteRule, random: Random) -> Iterator[str]:
+    """Files whose content is known, to be linked to; each once."""
+    free = [name for name in sorted(names) if content_kind(ledger, name) is not None]
+    yield from random.sample(free, min(len(free), max(1, rule.files // CHANGED)))
 
 
 def content_kind(ledger: Ledger, name: str) -> PayloadKind | None:

@@ -119,6 +119,7 @@ class Epoch:
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
         names = self._make(self._plan.batches(step, self._writer))
+        names += self._make(self._plan.links(step, self._writer))
         return list(dict.fromkeys([*names, *self.change(step)]))
 
     def change(self, step: str) -> list[str]:

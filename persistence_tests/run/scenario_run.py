@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from persistence_tests.errors import PersistenceError, ScenarioError, StackError
 from persistence_tests.model.finding import KnownLoss, StepJudgement, Verdict
-from persistence_tests.model.operation import PromiseClass
+from persistence_tests.model.operation import Also, PromiseClass
 from persistence_tests.model.records import (
     DataFate,
     Phase,
@@ -25,6 +25,7 @@ from persistence_tests.model.records import (
     StepFaulted,
 )
 from persistence_tests.paths import PATHS
+from persistence_tests.paths.direct import DirectPath
 from persistence_tests.run.earlier import clean_before
 from persistence_tests.run.epoch import Epoch
 from persistence_tests.run.event_step import EventStep
@@ -96,6 +97,9 @@ class ScenarioRun:
         self._paths = {
             name: PATHS[kind].open(name, config, stack) for name, (kind, config) in scenario.paths.items()
         }
+        for path in self._paths.values():
+            if isinstance(path, DirectPath):
+                path.shows_attributes = any(Also.XATTRS in rule.also for rule in scenario.rules)
         return stack
 
     def open(self) -> StepJudgement:
@@ -228,7 +232,9 @@ class ScenarioRun:
                 if name in (self._run.settings.paths or self._paths)
             ),
             rules=tuple(
-                RuleDeclared(rule.index, rule.through, rule.acknowledgement, rule.title, rule.operations)
+                RuleDeclared(
+                    rule.index, rule.through, rule.acknowledgement, rule.title, rule.operations, rule.also
+                )
                 for rule in scenario.rules
             ),
             promised=scenario.promise.classes,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.names import SUFFIXES, NameTrait, names_for
 from persistence_tests.model.operation import (
     Acknowledgement,
+    Also,
     Operation,
     OperationKind,
     PayloadKind,
@@ -23,7 +23,15 @@ from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite, WritingPath
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.shell_writer import units
-from persistence_tests.run.changes import change_size, chosen, disturbed
+from persistence_tests.run.changes import (
+    MARKED,
+    MODES,
+    change_size,
+    chosen,
+    content_kind,
+    disturbed,
+    linked,
+)
 
 if TYPE_CHECKING:
     from persistence_tests.model.ledger import Ledger
@@ -80,6 +88,11 @@ class WritePlan:
         ]
         return [batch for batch in batches if batch.writes]
 
+    def links(self, step: str, writers: Writers) -> list[Batch]:
+        """Symbolic and hard links to files that are there by now, where the rules ask for them."""
+        batches = [Batch(rule, writers(rule), list(self._links(rule, step))) for rule in self._scenario.rules]
+        return [batch for batch in batches if batch.writes]
+
     def endless(self, step: str, rule: WriteRule, largest: int, beyond: int | None) -> Iterator[PendingWrite]:
         """New files without end, each made when it is asked for, of at most `largest` bytes, and among the first
         of them `changes`; whatever these are to be done to is nobody else's from now on.
@@ -94,9 +107,7 @@ class WritePlan:
         """One file of `size` bytes with a plain name, where the first rule writes, acknowledged by an exit code; no
         rule does anything to it later."""
         first, kind = self._scenario.rules[0], PayloadKind.BYTES
-        rule = dataclasses.replace(
-            first, through=through, acknowledgement=Acknowledgement.EXIT_0, atomic=False
-        )
+        rule = replace(first, through=through, acknowledgement=Acknowledgement.EXIT_0, atomic=False)
         identity = next(self._identities)
         unique = f"{step}-{identity}"
         (name,) = names_for(self._seed, 1, first.into[0], SUFFIXES[kind], "plain", unique=unique)
@@ -120,7 +131,32 @@ class WritePlan:
             identity = next(self._identities)
             name = self._new_name(rule, step, identity, next(directories), kind)
             yield from self._directories(rule, name)
-            yield self._write(rule, OperationKind.CREATE, name, identity, kind, size)
+            write = self._write(rule, OperationKind.CREATE, name, identity, kind, size)
+            yield self._marked(rule, write, position // MARKED) if position % MARKED == 0 else write
+
+    def _marked(self, rule: WriteRule, write: PendingWrite, turn: int) -> PendingWrite:
+        """With a mode and an attribute where the rule asks for them; such a file is not changed later."""
+        if {Also.MODES, Also.XATTRS} & {*rule.also}:
+            self._made[rule.index].discard(write.operation.name)
+        mode = MODES[turn % len(MODES)] if Also.MODES in rule.also else None
+        xattr = f"{write.operation.identity:016x}" if Also.XATTRS in rule.also else None
+        return replace(write, operation=replace(write.operation, mode=mode, xattr=xattr))
+
+    def _links(self, rule: WriteRule, step: str) -> Iterator[PendingWrite]:
+        """A link and what it leads to stay as they are: nothing of the two is changed from now on."""
+        kinds = {Also.SYMLINKS: OperationKind.SYMLINK, Also.HARD_LINKS: OperationKind.LINK}
+        self._rounds += 1
+        random = Random(f"{self._seed} {self._rounds}")
+        for kind in (kind for also, kind in kinds.items() if also in rule.also):
+            for old in list(linked(self._ledger, self._made[rule.index], rule, random)):
+                identity = next(self._identities)
+                content = content_kind(self._ledger, old) or PayloadKind.BYTES
+                name = self._new_name(rule, step, identity, random.choice(rule.into), content)
+                self._made[rule.index] -= {name, old}
+                text = posixpath.relpath(old, posixpath.dirname(name))
+                link = text if kind is OperationKind.SYMLINK else old
+                yield from self._directories(rule, name)
+                yield PendingWrite(replace(self._operation(rule, kind, name, identity), link=link), None)
 
     def _changes(self, rule: WriteRule, step: str, largest: int | None = None) -> Iterator[PendingWrite]:
         self._rounds += 1

@@ -257,6 +257,7 @@ def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
         traits=tuple(trait for trait in NameTrait if trait not in part.without),
         title=part.title or f"{part.files} files into {where} through {part.through}",
         operations=tuple(kind for kind in OperationKind if kind.value in part.operations),
+        also=part.also,
         overwriting=part.overwrite or Overwriting.TRUNCATE,
         requests=_requests(part),
         writers=part.writers or (WRITERS_OVER_HTTP if part.request or part.parts else 1),

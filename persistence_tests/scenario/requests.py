@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from persistence_tests.errors import Problem
-from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.operation import Also, OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
 from persistence_tests.scenario.uploads import upload_problems
@@ -44,6 +44,11 @@ def operation_problems(
                 what = f"`{rule['through']}` is not an HTTP path, it takes no `{key}`"
                 yield document.problem((*rule_at, key), what, "remove the key", key=True)
         return
+    if "also" in rule:
+        what = f"nothing but files with bytes can be written through `{rule['through']}`"
+        yield document.problem(
+            (*rule_at, "also"), what, "remove the key, or write through `direct`", key=True
+        )
     if "overwrite" in rule:
         what = f"how a file is overwritten through `{rule['through']}` is the server's own affair"
         yield document.problem((*rule_at, "overwrite"), what, "remove the key", key=True)
@@ -87,10 +92,19 @@ def _operations(rule: dict[str, Any]) -> list[str]:
 def _too_few_files(
     document: Document, rule_at: Location, rule: dict[str, Any], wanted: list[str]
 ) -> Iterator[Problem]:
-    files = rule.get("files")
-    if isinstance(files, int) and 1 <= files < len(wanted):
-        what = f"{files} files a step are too few for {len(wanted)} operations: each takes a file of its own"
-        yield document.problem((*rule_at, "files"), what, f"write at least {len(wanted)} files")
+    files, least = rule.get("files"), _least_files(wanted, rule.get("also"))
+    if isinstance(files, int) and 1 <= files < least:
+        what = f"{files} files a step are too few for all that is asked for: each takes a file of its own"
+        yield document.problem((*rule_at, "files"), what, f"write at least {least} files")
+
+
+def _least_files(wanted: list[str], also: Any) -> int:
+    """One is left as it was written; one in four that is given a mode or an attribute is never changed."""
+    asked = also if isinstance(also, list) else []
+    taken = len(wanted) - 1 + sum(each in asked for each in (Also.SYMLINKS, Also.HARD_LINKS))
+    if Also.MODES in asked or Also.XATTRS in asked:
+        return next(files for files in range(1, 100) if files - -(-files // 4) >= taken)
+    return taken + 1
 
 
 def _request_problems(

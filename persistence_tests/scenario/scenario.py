@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from persistence_tests.model.finding import KnownLoss
 from persistence_tests.model.names import NameTrait
-from persistence_tests.model.operation import Acknowledgement, OperationKind, PayloadKind, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, Also, OperationKind, PayloadKind, PromiseClass
 from persistence_tests.model.records import Claim, StepPlanned
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.stack.spec import StackSpec
@@ -53,6 +53,7 @@ class WriteRule:
     traits: tuple[NameTrait, ...]
     title: str
     operations: tuple[OperationKind, ...]
+    also: tuple[Also, ...]
     overwriting: Overwriting
     requests: Mapping[OperationKind, RequestTemplate]
     writers: int

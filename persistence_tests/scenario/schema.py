@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.names import NameTrait
-from persistence_tests.model.operation import Acknowledgement, PayloadKind, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, Also, PayloadKind, PromiseClass
 from persistence_tests.paths.answer import NameTaking
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.frames import Overwriting
@@ -148,6 +148,13 @@ class WritePart(Part):
         description=(
             "What is done: besides the new files of each step, an eighth as many of those written so far, in "
             "this step or an earlier one, are overwritten, appended to, renamed, deleted; at least one each."
+        ),
+    )
+    also: Annotated[tuple[Also, ...], AfterValidator(_unlike)] = Field(
+        default=(),
+        description=(
+            "What is written in a container besides bytes, and must be kept: `symlinks` and `hard-links` to some of "
+            "the new files, `modes` and `xattrs` (extended attributes) of some of them."
         ),
     )
     overwrite: Overwriting | None = Field(

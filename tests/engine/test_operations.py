@@ -1,19 +1,20 @@
-"""Files that are overwritten, appended to, renamed and deleted, through a container and through a server."""
+"""Files that are overwritten, appended to, renamed, deleted and linked to, through a container and a server."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
-from persistence_tests.model.history import read_history
+from persistence_tests.model.history import History, read_history
 from persistence_tests.model.operation import OperationKind
 from persistence_tests.model.records import Completed, EventBegan, EventEnded, Invoked, Record
 from persistence_tests.run.run import Run
 from persistence_tests.run.settings import Settings
-from persistence_tests.scenario import load
+from persistence_tests.scenario import Scenario, load
 from persistence_tests.stack.engine import Engine
 from tests.stacks.box_scenario import BOX, COMMANDS, DIRECT, VOLUME, WRITES, Entry, write_scenario
 
@@ -43,6 +44,11 @@ STACK = {
     "commands": "follow-project",
     "ready": {"path": "api", "url": "/health", "within": "20s"},
 }
+FLATTENED = {
+    **COMMANDS,
+    "restore": "docker-compose exec -T box sh -c 'rm -rf /files/* /was; mkdir /was; tar -C /was -x; "
+    "umask 022; cp -rL /was/. /files' < {archive}",
+}
 OLDEST = {**COMMANDS, "restore": "./restore.sh $(ls backups/*.tar | head -n 1)"}
 
 
@@ -54,14 +60,7 @@ def test_every_operation_is_kept_and_an_older_backup_is_found(tmp_path: Path) ->
     ]
     paths = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
     scenario = load(write_scenario(tmp_path, events, stack=STACK, paths=paths, writes=RULES))
-    engine = Engine.connect()
-    try:
-        with Run(Settings(report_dir=tmp_path / "reports", seed=7), engine) as run:
-            with run.scenario(scenario) as running:
-                judged = {step.step: step for step in running.judgements()}
-            history = read_history(run.directory / "history.jsonl")
-    finally:
-        engine.close()
+    judged, history = run(scenario, tmp_path)
 
     assert {step: judgement.verdict for step, judgement in judged.items()} == {
         "up": Verdict.KEPT,
@@ -74,6 +73,62 @@ def test_every_operation_is_kept_and_an_older_backup_is_found(tmp_path: Path) ->
     records = [entry.record for entry in history]
     assert changed_during(records)
     assert most_at_once(records, rule=0) == 3
+
+
+def test_links_and_modes_are_kept_and_a_restore_that_drops_them_is_found(tmp_path: Path) -> None:
+    events: list[Entry] = ["down-up", {"backup-restore": COMMANDS}, {"backup-restore": FLATTENED}]
+    rule = {**WRITES, "files": 8, "operations": EVERY, "also": ["symlinks", "hard-links", "modes"]}
+    judged = run(load(write_scenario(tmp_path, events, writes=[rule])), tmp_path)[0]
+
+    assert {step: judgement.verdict for step, judgement in judged.items()} == {
+        "up": Verdict.KEPT,
+        "down-up": Verdict.KEPT,
+        "backup-restore": Verdict.KEPT,
+        "backup-restore-2": Verdict.LOST,
+    }, [(judgement.step, judgement.reasons, judgement.findings) for judgement in judged.values()]
+    [finding] = judged["backup-restore-2"].findings
+    assert (finding.symptom, finding.paths) == (Symptom.METADATA, ("volume", "direct"))
+    told = "\n".join(finding.evidence)
+    assert "a symbolic link to" in told and "was another name of" in told and "mode was 0664, is 0644" in told
+
+
+@pytest.mark.soak  # an image with the package `attr` is built
+def test_attributes_are_kept_and_a_restore_that_drops_them_is_found(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM debian:bookworm-slim\nRUN apt-get update && apt-get install -y attr && mkdir /files\n"
+    )
+    service = {"build": ".", "init": True, "command": ["sleep", "infinity"], "volumes": ["files:/files"]}
+    (tmp_path / "compose.yaml").write_text(
+        json.dumps({"services": {"box": service}, "volumes": {"files": {}}})
+    )
+    backup = (
+        "mkdir -p b; f=b/$(date +%s%N); docker-compose exec -T box tar -C /files --xattrs -c . > $f; echo $f"
+    )
+    restore = "docker-compose exec -T box sh -c 'rm -rf /files/*; tar -C /files {} -x' < {{archive}}"
+    events: list[Entry] = [
+        {"backup-restore": {"backup": backup, "restore": restore.format("--xattrs --xattrs-include=user.*")}},
+        {"backup-restore": {"backup": backup, "restore": restore.format("")}},
+    ]
+    stack = {"compose": "compose.yaml", "commands": "follow-project"}
+    rule = {**WRITES, "files": 8, "also": ["xattrs"]}
+    judged = run(load(write_scenario(tmp_path, events, stack=stack, writes=[rule])), tmp_path)[0]
+
+    assert [judgement.verdict for judgement in judged.values()] == [Verdict.KEPT, Verdict.KEPT, Verdict.LOST]
+    assert "extended attributes cannot be seen on volume" in judged["up"].reasons
+    [finding] = judged["backup-restore-2"].findings
+    assert (finding.symptom, finding.paths) == (Symptom.METADATA, ("direct",))
+    assert "attributes were user.persistence=" in finding.evidence[0] and "are none" in finding.evidence[0]
+
+
+def run(scenario: Scenario, directory: Path) -> tuple[dict[str, StepJudgement], History]:
+    engine = Engine.connect()
+    try:
+        with Run(Settings(report_dir=directory / "reports", seed=7), engine) as recording:
+            with recording.scenario(scenario) as running:
+                judged = {step.step: step for step in running.judgements()}
+            return judged, read_history(recording.directory / "history.jsonl")
+    finally:
+        engine.close()
 
 
 def changed_during(records: Sequence[Record]) -> bool:

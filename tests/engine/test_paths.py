@@ -6,7 +6,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -291,6 +291,55 @@ def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack, tools: s
     assert [seen[name].kind for name in ("pipe", "null")] == [NodeKind.OTHER] * 2
     assert by_archive.directories["empty"] == Observation(NodeKind.DIRECTORY, mode="1777", owner="0:0")
     assert set(by_archive.directories) == {"empty", "empty/inner", "odd dir", "closed"}
+
+
+def linked(identity: int, name: str, link: str, kind: OperationKind) -> PendingWrite:
+    made = pending(identity, name, kind=kind, acknowledgement=Acknowledgement.FSYNC)
+    return replace(made, operation=replace(made.operation, link=link))
+
+
+@pytest.mark.parametrize("tools", ["", NO_PRINTF], ids=["GNU", "portable"])
+def test_links_and_modes_are_written_and_seen_alike_by_volume_and_direct(
+    stack: TinyStack, tools: str
+) -> None:
+    prepared(stack, tools or "true")
+    marked = pending(2, "a/marked", b"marked")
+    journal = write(
+        direct(stack),
+        pending(1, "a", kind=OperationKind.MKDIR),
+        replace(marked, operation=replace(marked.operation, mode="0604")),
+        linked(3, "a/-hard\n", "a/marked", OperationKind.LINK),
+        linked(4, "hard", "a/marked", OperationKind.LINK),
+        linked(5, "a/soft", "-rf $HOME\n \\é", OperationKind.SYMLINK),
+        linked(6, "soft", "a/marked", OperationKind.SYMLINK),
+        linked(7, "soft", "hard", OperationKind.SYMLINK),
+        linked(8, "other", "none", OperationKind.LINK),
+    )
+    assert [journal.outcome(n) for n in range(1, 9)] == [Outcome.OK] * 6 + [Outcome.FAIL] * 2, (
+        journal.outcomes
+    )
+    for path in (direct(stack), volume(stack)):
+        seen = path.observe([]).observations
+        assert seen["a/marked"].mode == "0604"
+        assert {seen[name].shared for name in ("a/marked", "a/-hard\n", "hard")} == {"a/-hard\n"}
+        assert {name: seen[name].target for name in ("a/soft", "soft")} == {
+            "a/soft": "-rf $HOME\n \\é",
+            "soft": "a/marked",
+        }
+    assert direct(stack).observe([]).observations == volume(stack).observe([]).observations
+
+
+def test_attributes_are_neither_written_nor_seen_without_the_programs(stack: TinyStack) -> None:
+    stack.run("api", **with_volume(stack))
+    marked = pending(1, "marked", b"x")
+    journal = write(direct(stack), replace(marked, operation=replace(marked.operation, xattr="beef")))
+    assert journal.outcome(1) is Outcome.FAIL and "setfattr" in journal.outcomes[1][1]
+    write(direct(stack), pending(2, "plain", b"x"))
+    path = direct(stack)
+    path.shows_attributes = True
+    view = path.observe(["marked"])
+    assert view.problem is None and view.observations["marked"] == ABSENT
+    assert view.observations["plain"].xattrs is None
 
 
 @pytest.mark.parametrize("tools", ["", NO_PRINTF], ids=["GNU", "portable"])

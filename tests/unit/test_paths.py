@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -358,15 +359,20 @@ def operation(kind_of: OperationKind, acknowledgement: Acknowledgement = Acknowl
 
 
 def test_what_is_synced_before_an_operation_counts() -> None:
-    assert header(operation(OperationKind.CREATE)) == b"create 5 a/b . a/b a\n"
-    assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 5 a/b .\n"
-    assert header(operation(OperationKind.DELETE)) == b"delete 0 a/b . a\n"
-    assert header(operation(OperationKind.RENAME)) == b"rename 0 a/b c/d c/d c a\n"
+    assert header(operation(OperationKind.CREATE)) == b"create 5 a/b . - - a/b a\n"
+    assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 5 a/b . - -\n"
+    assert header(operation(OperationKind.DELETE)) == b"delete 0 a/b . - - a\n"
+    assert header(operation(OperationKind.RENAME)) == b"rename 0 a/b c/d - - c/d c a\n"
     overwrite = operation(OperationKind.OVERWRITE)
-    assert header(overwrite) == b"truncate 0 a/b . a/b a\n"
-    assert header(overwrite, Overwriting.IN_PLACE) == b"in-place 0 a/b . a/b a\n"
-    assert header(overwrite, Overwriting.REPLACE) == b"replace 0 a/b a/.replacing\\00551.tmp a/b a\n"
-    assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . a/b a .\n"
+    assert header(overwrite) == b"truncate 0 a/b . - - a/b a\n"
+    assert header(overwrite, Overwriting.IN_PLACE) == b"in-place 0 a/b . - - a/b a\n"
+    assert header(overwrite, Overwriting.REPLACE) == b"replace 0 a/b a/.replacing\\00551.tmp - - a/b a\n"
+    assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . - - a/b a .\n"
+    linked = replace(operation(OperationKind.LINK), link="c/d", target=None)
+    assert header(linked) == b"link 0 a/b c/d - - a/b a\n"
+    assert header(replace(linked, kind=OperationKind.SYMLINK)) == b"symlink 0 a/b c/d - - a\n"
+    marked = replace(operation(OperationKind.CREATE, Acknowledgement.EXIT_0), mode="0604", xattr="00ff")
+    assert header(marked) == b"create 5 a/b . 0604 00ff\n"
 
 
 @examples

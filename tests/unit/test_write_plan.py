@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import posixpath
 from collections.abc import Iterable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import (
     Acknowledgement,
+    Also,
     Operation,
     OperationKind,
     Outcome,
@@ -28,11 +30,12 @@ from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.shell_writer import units
 from persistence_tests.paths.uploading import Parts, Uploading
+from persistence_tests.run.changes import MODES
 from persistence_tests.run.writing import WritePlan
 from persistence_tests.scenario.scenario import WriteRule
 from tests.unit.reference_model import Act, worlds
 
-EVERY = tuple(kind for kind in OperationKind if kind is not OperationKind.MKDIR)
+EVERY = tuple(OperationKind(kind) for kind in ("create", "overwrite", "append", "rename", "delete"))
 RULE = WriteRule(
     index=0,
     through="direct",
@@ -44,6 +47,7 @@ RULE = WriteRule(
     traits=tuple(NameTrait),
     title="",
     operations=EVERY,
+    also=(),
     overwriting=Overwriting.TRUNCATE,
     requests={},
     writers=1,
@@ -206,7 +210,7 @@ def test_changes_are_spread_among_the_files_that_are_written_while_an_event_is_a
     writes = play.endless("kill", 40)
     kinds = [w.operation.kind for w in writes if w.operation.kind is not OperationKind.MKDIR]
     assert set(kinds) == set(EVERY)
-    assert [kinds.count(kind) for kind in EVERY[1:]] == [1] * 4
+    assert [sum(made is kind for made in kinds) for kind in EVERY[1:]] == [1] * 4
     assert all(
         earlier is OperationKind.CREATE or later is OperationKind.CREATE
         for earlier, later in itertools.pairwise(kinds)
@@ -225,6 +229,27 @@ def test_what_a_directory_is_made_for_stays_with_it() -> None:
     for made, used in together:
         assert made.operation.kind is OperationKind.MKDIR
         assert used.operation.name.startswith(made.operation.name + "/")
+
+
+def test_links_and_what_they_lead_to_and_marked_files_are_never_changed() -> None:
+    play = Play(replace(RULE, files=20, also=tuple(Also)))
+    for step in ("up", "restart", "kill"):
+        created = play.creates(step)
+        marked = [operation for operation in created if operation.mode]
+        assert {operation.mode for operation in marked} <= set(MODES) and marked
+        assert [operation.xattr for operation in marked] == [f"{o.identity:016x}" for o in marked]
+        batches = play.plan.links(step, _nobody)
+        links = [w.operation for batch in batches for w in batch.writes if w.operation.link]
+        assert [link.kind for link in links] == [OperationKind.SYMLINK] * 2 + [OperationKind.LINK] * 2
+        for link in links:
+            beside = posixpath.join(posixpath.dirname(link.name), link.link or "")
+            old = posixpath.normpath(beside) if link.kind is OperationKind.SYMLINK else link.link
+            assert old in play.there and link.name not in play.seen
+            play.seen |= {link.name, old or ""}
+            play.there.discard(old or "")
+        play.there -= {operation.name for operation in marked}
+        play.changes(step)
+        assert all(play.ledger.is_settled(link.name) for link in links)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from persistence_tests.model.closure import Absent, AsStored, Directory, Exactly, States
+from persistence_tests.model.closure import Absent, AsStored, Directory, Exactly, Link, States
 from persistence_tests.model.ledger import Ledger
-from persistence_tests.model.operation import Operation, OperationKind, Outcome
+from persistence_tests.model.operation import Also, Operation, OperationKind, Outcome
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
@@ -38,7 +38,8 @@ OPENING = "up"
 @dataclass(slots=True)
 class Account:
     """One step. `seen_right` holds, by operation, the paths that showed its bytes before the event; `refused`, by
-    rule, what was said last of an operation that was not acknowledged.
+    rule, what was said last of an operation that was not acknowledged; `marks`, by rule, the paths that could show
+    the modes and attributes of its files.
     """
 
     step: str
@@ -59,6 +60,7 @@ class Account:
     before: list[Judgement] = field(default_factory=list)
     after: list[Judgement] = field(default_factory=list)
     to_be_seen: set[str] = field(default_factory=set)
+    marks: dict[tuple[int, Also], set[str]] = field(default_factory=dict)
 
     @property
     def opening(self) -> bool:
@@ -160,13 +162,13 @@ class Scenario:
             return
         account.before.append(judgement)
         self.before_events += judgement.wrong
-        self._credit(account, judgement)
+        self._credit(account, judgement, batch)
         for vantage in self.facts.vantages:
             if vantage.stored and vantage.path in batch.files:
                 seen = batch.directories[vantage.path] | batch.files[vantage.path]
                 self.facts.remember(vantage.path, seen, self.ledger)
 
-    def _credit(self, account: Account, judgement: Judgement) -> None:
+    def _credit(self, account: Account, judgement: Judgement, batch: Batch) -> None:
         """Note which acknowledged operations of this step were seen, and where."""
         for operation in account.operations:
             if self.ledger.outcomes.get(operation.identity) is not Outcome.OK:
@@ -178,6 +180,12 @@ class Scenario:
                 continue
             paths = {path for path, names in judgement.right.items() if name in names}
             account.seen_right.setdefault(operation.identity, set()).update(paths)
+            for path in paths:
+                seen = batch.files.get(path, {}).get(name)
+                if seen is not None and operation.mode and seen.mode is not None:
+                    account.marks.setdefault((operation.rule, Also.MODES), set()).add(path)
+                if seen is not None and operation.xattr and seen.xattrs is not None:
+                    account.marks.setdefault((operation.rule, Also.XATTRS), set()).add(path)
 
 
 def shows(operation: Operation, states: States) -> bool:
@@ -191,5 +199,7 @@ def shows(operation: Operation, states: States) -> bool:
         return isinstance(state, Directory)
     if isinstance(state, AsStored):
         return operation.identity == state.spec.operation
-    moved = operation.kind is OperationKind.RENAME
+    if operation.kind is OperationKind.SYMLINK:
+        return isinstance(state, Link)
+    moved = operation.kind in (OperationKind.RENAME, OperationKind.LINK)
     return isinstance(state, Exactly) and (moved or operation.identity in state.version.operations)

@@ -12,7 +12,7 @@ from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.oracle.directories import wrong_directories
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.listing import ignored, is_residue
-from persistence_tests.model.oracle.metadata import wrong_metadata
+from persistence_tests.model.oracle.metadata import parted_links, wrong_metadata
 from persistence_tests.model.oracle.sight import Judged, Sight, Vantage, diverging, look, resolve
 from persistence_tests.model.oracle.words import evidence
 from persistence_tests.model.records import DataFate, FoundElsewhere, PathObserved, Phase
@@ -80,6 +80,7 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
     result.wrong = [wrong for wrong in result.wrong if wrong.name not in ledger.doubled]
     result.wrong += _doubled(batch, ledger, vantages)
     result.wrong += _broken_renames(batch, ledger, vantages)
+    result.wrong += parted_links(batch.files, vantages, ledger)
     result.wrong += _unexpected(batch, ledger, facts, vantages, result.notes)
     result.wrong = _joined(result.wrong, facts)
     _set_aside_what_was_wrong_before(result, facts)

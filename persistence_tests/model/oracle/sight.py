@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from persistence_tests.model.closure import ABSENT, Absent, Anything, Directory, Match, allowed
+from persistence_tests.model.closure import ABSENT, Absent, Anything, Directory, Link, Match, allowed
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
@@ -49,6 +49,9 @@ def look(ledger: Ledger, name: str, vantage: Vantage, seen: Observation) -> Sigh
 def _judge(ledger: Ledger, name: str, vantage: Vantage, seen: Observation) -> tuple[Judged, Symptom | None]:
     states = ledger.states(name)
     may_be_absent = Absent() in states
+    linked = any(isinstance(state, Link) for state in states)
+    if linked and not vantage.stored:
+        return Judged.UNTOLD, None  # what a server makes of a symbolic link is its own affair
     if seen.kind is NodeKind.ERROR:
         if may_be_absent:
             return Judged.UNTOLD, None
@@ -64,6 +67,8 @@ def _judge(ledger: Ledger, name: str, vantage: Vantage, seen: Observation) -> tu
             pass
     if seen.kind is NodeKind.ABSENT:
         return (Judged.WRONG, Symptom.MISSING) if vantage.stored else (Judged.GONE, None)
+    if linked:
+        return Judged.WRONG, Symptom.METADATA
     if states == ABSENT:
         ours = vantage.stored or attributable(ledger, name, seen)
         return Judged.WRONG, Symptom.RESURRECTED if ours else Symptom.MASKED

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from persistence_tests.model.finding import Finding, KnownLoss, PathCount, StepJudgement, Symptom, Verdict
-from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.operation import Also, OperationKind
 from persistence_tests.model.oracle.account import OPENING, Account, Scenario
 from persistence_tests.model.oracle.facts import Wrong
 from persistence_tests.model.oracle.known import Known
@@ -26,6 +26,7 @@ from persistence_tests.model.oracle.passes import Judgement, some
 from persistence_tests.model.records import DataFate, RuleDeclared
 
 EVIDENCE_LINES = 10
+LINKS = {Also.SYMLINKS: OperationKind.SYMLINK, Also.HARD_LINKS: OperationKind.LINK}
 
 
 def judge_step(scenario: Scenario, step: str, event: str) -> StepJudgement:
@@ -42,7 +43,7 @@ def judge_step(scenario: Scenario, step: str, event: str) -> StepJudgement:
     if account.opening:
         notes += scenario.began.left_out
     if account.began is not None:
-        notes += [*_blind(scenario), *_bare(scenario, account)]
+        notes += [*_blind(scenario), *_bare(scenario, account), *_hidden(scenario, account)]
     unique = tuple(dict.fromkeys([*reasons, *notes]))
     return StepJudgement(step, event, verdict, unique, findings, _counts(scenario, looks))
 
@@ -144,8 +145,12 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
     if not scenario.began.rules:
         yield "the scenario writes nothing"
     for rule in scenario.began.rules:
-        for kind in rule.operations or (None,):
+        links = [kind for also, kind in LINKS.items() if also in rule.also]
+        for kind in (*(rule.operations or (None,)), *links):
             yield from _operation_unshown(scenario, account, rule, kind)
+        for also in (Also.MODES, Also.XATTRS):
+            if also in rule.also and not account.marks.get((rule.index, also)):
+                yield f"the {also} of the files of rule {rule.index} ({rule.title or rule.through}) were seen nowhere"
     when = "" if account.opening else " after the event"
     destroyed = account.began is not None and account.began.fate is DataFate.DESTROYED
     cannot = {v.path for v in scenario.facts.vantages if not v.shows_absence}
@@ -172,7 +177,8 @@ def _operation_unshown(
         yield f"{what}, none was acknowledged" + (f"; the last answer: {said}" if said else "")
         return
     if not _showing(scenario, acknowledged[0].kind):
-        yield f"{what}, none can be seen: no path can show that a name is absent"
+        can = "a symbolic link" if kind is OperationKind.SYMLINK else "that a name is absent"
+        yield f"{what}, none can be seen: no path can show {can}"
         return
     unseen = [
         [path for path in _showing(scenario, o.kind) if path not in account.seen_right.get(o.identity, ())]
@@ -188,8 +194,10 @@ def _showing(scenario: Scenario, kind: OperationKind) -> list[str]:
     vantages = scenario.facts.vantages
     if kind is OperationKind.DELETE:
         return [v.path for v in vantages if v.shows_absence]
-    # A directory is not a file that a server hands out: only stored paths can show one.
     stored = [v.path for v in vantages if v.stored]
+    if kind is OperationKind.SYMLINK:
+        return stored
+    # A directory is not a file that a server hands out: only stored paths can show one.
     return stored if kind is OperationKind.MKDIR and stored else [v.path for v in vantages]
 
 
@@ -197,6 +205,17 @@ def _blind(scenario: Scenario) -> Iterator[str]:
     for vantage in scenario.facts.vantages:
         if not vantage.shows_absence:
             yield f"{vantage.path} cannot show that a name is absent"
+
+
+def _hidden(scenario: Scenario, account: Account) -> Iterator[str]:
+    """A path that cannot see a thing says so, and nothing else of it."""
+    stored = [v.path for v in scenario.facts.vantages if v.stored]
+    for rule in scenario.began.rules:
+        seeing = account.marks.get((rule.index, Also.XATTRS), set())
+        if Also.XATTRS in rule.also and seeing:
+            yield from (
+                f"extended attributes cannot be seen on {path}" for path in stored if path not in seeing
+            )
 
 
 def _bare(scenario: Scenario, account: Account) -> Iterator[str]:

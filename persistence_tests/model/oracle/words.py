@@ -10,6 +10,7 @@ from persistence_tests.model.closure import (
     AsStored,
     Directory,
     Exactly,
+    Link,
     Partial,
     Seen,
     State,
@@ -44,6 +45,8 @@ def promised(ledger: Ledger, name: str) -> str:
             return f"acknowledged ({level}{_state(state)})"
         if isinstance(state, Absent):
             return "must be absent"
+        if isinstance(state, Link):
+            return f"acknowledged ({_state(state)})"
         return _state(state)
     return f"not acknowledged, may be {' or '.join(sorted(_state(state) for state in states))}"
 
@@ -52,6 +55,8 @@ def observed(seen: Observation) -> str:
     if seen.kind is NodeKind.ERROR:
         status = f" {seen.status}" if seen.status else ""
         return f"error{status}{f' ({seen.error})' if seen.error else ''}"
+    if seen.kind is NodeKind.SYMLINK and seen.target is not None:
+        return f"a symbolic link to {seen.target}"
     if seen.kind is not NodeKind.FILE:
         return "absent" if seen.kind is NodeKind.ABSENT else f"a {seen.kind}"
     digest = f", sha256 {seen.sha256[:8]}…" if seen.sha256 else ""
@@ -91,6 +96,8 @@ def _state(state: State) -> str:
             return "absent"
         case Directory():
             return "a directory"
+        case Link(text):
+            return f"a symbolic link to {text}"
         case Exactly(version):
             return _content(version)
         case Seen(size, sha256):
