@@ -81,9 +81,11 @@ def counts(step: StepResult) -> list[str]:
         written += f" (+{step.written.info} unanswered)"
     if not step.paths or not any(count.checked for count in step.paths.values()):
         return [written, "nothing checked"]
-    checked = {count.checked for count in step.paths.values()}
-    if len(checked) == 1 and all(count.ok == count.checked for count in step.paths.values()):
-        return [f"{written}, {checked.pop()} right ({plural(len(step.paths), 'path')})"]
+    checked = sorted({count.checked for count in step.paths.values()})
+    if checked[0] and all(count.ok == count.checked for count in step.paths.values()):
+        # A path that cannot show a thing, such as a server a symbolic link, has fewer names to check.
+        right = "–".join(str(count) for count in dict.fromkeys((checked[0], checked[-1])))
+        return [f"{written}, {right} right ({plural(len(step.paths), 'path')})"]
     return [written, *(f"{printable(name)} {count.ok}/{count.checked}" for name, count in step.paths.items())]
 
 
