@@ -200,38 +200,3 @@ def test_what_failed_is_kept_to_be_looked_at(
             Leftovers(tuple(found for found in leftovers(engine).found if found.run == report.parent.name)),
         )
     assert nothing_is_left(engine, pytester.path / "runs")
-
-
-def test_two_workers_have_a_project_each_and_one_report(
-    engine: Engine, pytester: pytest.Pytester, scenarios: Path
-) -> None:
-    for name in ("one", "two"):
-        (scenarios / name).mkdir()
-        write_scenario(scenarios / name, ["recreate"], paths={"direct": LOSING if name == "two" else DIRECT})
-    result = pytester.runpytest_subprocess("-n", "2", "--dist", "loadfile")
-    result.assert_outcomes(passed=3, failed=1)
-    (report,) = (path.parent for path in (pytester.path / "runs").glob("*-*/report.html"))
-    assert (pytester.path / "runs" / "latest").readlink() == Path(report.name)
-    told = json.loads((report / "result.json").read_text())
-    assert {s["name"]: s["verdict"] for s in told["scenarios"]} == {"box": "kept", "box-2": "lost"} or {
-        s["name"]: s["verdict"] for s in told["scenarios"]
-    } == {"box": "lost", "box-2": "kept"}
-    assert len({s["project"] for s in told["scenarios"]}) == 2
-    assert (told["complete"], told["exit_code"], told["seed"]) == (True, 1, 11)
-    assert sorted(path.parent.name for path in report.glob("gw*/history.jsonl")) == ["gw0", "gw1"]
-    assert f"persistence: seed 11, report runs/{report.name}/" in result.stdout.str()
-    workers = {f"{report.name}-gw{number}" for number in range(2)}
-    assert not [found for found in leftovers(engine).found if found.run in workers]
-
-
-def test_a_scenario_in_pieces_is_judged_all_the_same(
-    engine: Engine, pytester: pytest.Pytester, scenarios: Path
-) -> None:
-    """`-n 2` alone deals out items one by one: each worker brings the stack up for its own."""
-    write_scenario(scenarios, ["restart", "recreate", "kill"], paths={"direct": LOSING})
-    result = pytester.runpytest_subprocess("-n", "2", "-x", "--maxfail=9")
-    result.assert_outcomes(passed=3, failed=1)
-    (report,) = (path.parent for path in (pytester.path / "runs").glob("*-*/report.html"))
-    told = json.loads((report / "result.json").read_text())
-    steps = [(step["step"], step["verdict"]) for s in told["scenarios"] for step in s["steps"]]
-    assert ("recreate", "lost") in steps and ("restart", "kept") in steps and ("kill", "kept") in steps
