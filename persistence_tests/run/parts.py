@@ -43,9 +43,10 @@ def join(report_dir: Path, run: str, error: BaseException | None) -> list[Entry]
     directory = report_dir / run
     parts: list[Part] = []
     for file in sorted(directory.glob("*/history.jsonl"), key=lambda file: (len(file.parent.name), file)):
-        with suppress(HistoryError):  # what was damaged is missing in the whole, which then is not complete
-            if recorded := read_history(file).entries:
-                parts.append((file.parent.name, recorded))
+        recorded: tuple[Entry, ...] = ()
+        with suppress(HistoryError):  # what is damaged is missing in the whole, which then is not complete
+            recorded = read_history(file).entries
+        parts.append((file.parent.name, recorded))
     if not parts:
         return None
     entries, names = merged(parts, run, why_ended(error))
@@ -69,9 +70,10 @@ def merged(
     names: dict[str, dict[str, str]] = {}
     streams, beginnings, problems = [], [], [why] if why else []
     for part, entries in parts:
-        began, ended = entries[0].record, entries[-1].record
+        began, ended = (entries[0].record, entries[-1].record) if entries else (None, None)
         if not isinstance(began, RunBegan):
-            problems.append(f"{part} did not say when it began")
+            problems.append(f"what {part} recorded cannot be read")
+            names[part] = {}
             continue
         beginnings.append(began)
         names[part] = _new_names(entries, taken)

@@ -107,6 +107,7 @@ def test_the_whole_is_written_beside_its_parts(tmp_path: Path) -> None:
     brought = {file.name: file.read_text() for file in (tmp_path / RUN / "logs").iterdir()}
     assert brought == {"shop-api.log": "gw0", "shop-2-api.log": "gw1", "blog-api.log": "gw10"}
     assert (tmp_path / "latest").readlink() == Path(RUN)
+    assert joined[-1].record == RunEnded(False, "what gw2 recorded cannot be read")
     assert json.loads((tmp_path / RUN / "history.jsonl").read_text().split("\n", 1)[0])["run"] == RUN
 
 
