@@ -22,7 +22,9 @@ class Case:
     `seen_before`: names of the finding that a stored path showed before the event.
     `statuses`: what servers answered for names of the finding, None for no answer.
     `shows_absence`: false for a path that answers 2xx for a name never written.
-    `found_on`: the volumes on which the bytes were seen.
+    `found_on`: the volumes on which the bytes were seen. `remade`: the services whose containers the event made
+    anew, None where the record does not say. `destroyed`: the Compose file's keys of the volumes that went in it.
+    `former`: the configuration that was before, where the event is one that changes it.
     """
 
     finding: Finding
@@ -39,6 +41,9 @@ class Case:
     statuses: frozenset[int | None] = frozenset()
     shows_absence: dict[str, bool] = field(default_factory=dict)
     found_on: tuple[str, ...] = ()
+    remade: frozenset[str] | None = None
+    destroyed: frozenset[str] = frozenset()
+    former: Configuration | None = None
 
     @property
     def symptom(self) -> Symptom:
@@ -61,6 +66,14 @@ class Case:
     def reached(self) -> bool:
         """Whether the event acted on the service that keeps the files."""
         return self.touched is None or self.service is None or self.service in self.touched
+
+    @property
+    def key(self) -> str | None:
+        """The Compose file's key of the named volume that keeps the files."""
+        if self.backing is not Backing.NAMED:
+            return None
+        mount = self.configuration.mount_of(self.service, self.root) if self.service and self.root else None
+        return mount.source if mount else self.volume
 
     @property
     def directories(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from persistence_tests.audit.case import Case, top_directory
-from persistence_tests.audit.configuration import Backing, MountTarget
+from persistence_tests.audit.configuration import Backing, Configuration, MountTarget
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.records import DataFate
 
@@ -25,8 +25,9 @@ class Diagnosis:
 Rule = Callable[[Case], "tuple[str, str] | None"]
 
 NEW_PROCESS = frozenset({"restart", "stop-start", "kill", "crash"})
-NEW_CONTAINER = frozenset({"recreate", "down-up", "rebuild"})
-NEW_PROJECT = frozenset({"down-up"})  # containers are gone in between, so that nothing is carried over
+NEW_CONTAINER = frozenset({"recreate", "down-up", "rebuild", "image-upgrade", "up-changed", "rename-project"})
+# No container in between, so that nothing is carried over.
+NEW_PROJECT = frozenset({"down-up", "rename-project"})
 SUDDEN = frozenset({"kill", "crash"})
 DURABLE = frozenset({Backing.NAMED, Backing.BIND})
 UPSTREAM_STATUSES = frozenset({502, 503, 504})
@@ -43,7 +44,8 @@ def diagnose(case: Case) -> Diagnosis | None:
 
 def _tmpfs(case: Case) -> tuple[str, str] | None:
     lost = case.gone and case.backing is Backing.TMPFS and case.kept and case.reached
-    if not lost or case.finding.event not in NEW_PROCESS | NEW_CONTAINER:
+    remade = case.service in (case.remade or ())
+    if not lost or not (remade or case.finding.event in NEW_PROCESS | NEW_CONTAINER):
         return None
     mount = case.configuration.mount_of(case.service or "", case.root or "/")
     if mount is not None and mount.backing is Backing.NAMED:
@@ -87,6 +89,8 @@ def _in_layer(case: Case) -> bool:
     """Whether the container's writable layer held the names and the event made the container anew."""
     if not (case.gone and case.kept and case.backing is Backing.LAYER and case.service is not None):
         return False
+    if case.remade is not None:
+        return case.service in case.remade
     built = case.finding.event != "rebuild" or case.configuration.is_built(case.service)
     return case.finding.event in NEW_CONTAINER and built
 
@@ -112,6 +116,73 @@ def _anonymous_volume(case: Case) -> tuple[str, str] | None:
         f"new one{still}",
         f'give the volume a name: `services.{case.service}.volumes: ["{case.key_for_new_volume()}:{target}"]`',
     )
+
+
+def _volume_removed(case: Case) -> tuple[str, str] | None:
+    if not (case.gone and case.kept and case.key is not None and case.key in case.destroyed):
+        return None
+    match case.finding.event:
+        case "deploy":
+            return (
+                f"the deploy command removed volume `{case.key}`, and what it held is gone with it",
+                "leave out of the deploy command what removes volumes: `-v` and `--volumes` of `down` and `rm`, "
+                "`-y` of `up`, `docker volume rm` and `prune`",
+            )
+        case "up-changed":
+            return (
+                f"volume `{case.key}` is described otherwise in the edited file: `up -y` made it anew, and what it "
+                "held is gone",
+                "leave `-y` out, so that Compose keeps the volume; where it must change, give it another key, copy "
+                "its content there, then remove the old one",
+            )
+    return (
+        f"volume `{case.key}` was removed in {case.finding.event}, and what it held is gone with it",
+        "look for what removes volumes: `down -v`, `docker volume rm`, `prune`",
+    )
+
+
+def _project_volume(case: Case) -> tuple[str, str] | None:
+    orphaned = case.symptom is Symptom.ORPHANED and case.kept and case.key is not None
+    if not orphaned or case.finding.event != "rename-project":
+        return None
+    return (
+        f"volume `{case.key}` is named after the project, and the project after its directory: in the renamed one "
+        f"Compose made a new volume, and the bytes are still on {_first(case.found_on)}",
+        f"give the volume a name of its own: `volumes: {{{case.key}: {{name: {case.key}}}}}`; or pin the project: "
+        "`name: my-project` at the top of the Compose file, or COMPOSE_PROJECT_NAME in `.env`",
+    )
+
+
+def _other_volume(case: Case) -> tuple[str, str] | None:
+    if not (case.gone and case.kept and case.former and case.service and case.root):
+        return None
+    old = case.former.mount_of(case.service, case.root)
+    new = case.configuration.mount_of(case.service, case.root)
+    if case.finding.event == "rename-project" or old is None or old.backing not in DURABLE:
+        return None
+    if _kept_in(case.former, old) == (_kept_in(case.configuration, new) if new else None):
+        return None
+    now = f"{_called(new)} is mounted there" if new else "nothing is mounted there"
+    still = f"; the bytes are still on {_first(case.found_on)}" if case.found_on else ""
+    return (
+        f"{case.root} of service {case.service} was on {_called(old)}, and in the edited file {now}{still}",
+        "keep the mount, the volume's key and its name when the Compose file is edited, or copy the content to "
+        "the new place first",
+    )
+
+
+def _kept_in(configuration: Configuration, mount: MountTarget) -> tuple[str, ...]:
+    """What tells two stores apart: a volume's name on the engine, a directory of the host."""
+    volume = (configuration.resolved.get("volumes") or {}).get(mount.source) or {}
+    return (mount.backing, str(volume.get("name") or mount.source), mount.target)
+
+
+def _called(mount: MountTarget) -> str:
+    return f"volume `{mount.source}`" if mount.backing is Backing.NAMED else f"the {mount.backing}"
+
+
+def _first(found_on: tuple[str, ...]) -> str:
+    return f"volume {found_on[0]}" if found_on else "the old one"
 
 
 def _incomplete_restore(case: Case) -> tuple[str, str] | None:
@@ -220,10 +291,13 @@ def _some(directories: frozenset[str], most: int = 5) -> str:
 
 # In order: what is certain from the configuration before what is inferred from the pattern of the loss.
 RULES: dict[str, Rule] = {
+    "other-volume": _other_volume,
     "tmpfs": _tmpfs,
     "mount-elsewhere": _mount_elsewhere,
     "no-volume": _no_volume,
     "anonymous-volume": _anonymous_volume,
+    "volume-removed": _volume_removed,
+    "project-volume": _project_volume,
     "incomplete-restore": _incomplete_restore,
     "merging-restore": _merging_restore,
     "acknowledged-too-early": _acknowledged_too_early,

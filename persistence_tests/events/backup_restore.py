@@ -40,6 +40,7 @@ class BackupRestore(Event):
     name = "backup-restore"
     summary = "a backup and a restore of it by the stack's own scripts"
     controls = Controls(must_lose=Store.AFTER_BACKUP, must_keep=Store.BEFORE_BACKUP)
+    own_commands = ("backup", "restore")
 
     Options = BackupRestoreOptions
     options: BackupRestoreOptions

@@ -90,7 +90,7 @@ class Event(ABC):
     """One kind of event with its options.
 
     `resets` says that the stack is torn down after the step, because the event was one on the project
-    or on its volumes.
+    or on its volumes. `own_commands` are the options that are commands of the stack's own.
     """
 
     name: ClassVar[str]
@@ -99,9 +99,15 @@ class Event(ABC):
     controls: ClassVar[Controls]
     promise: ClassVar[PromiseClass] = PromiseClass.PROCESS_CRASH
     resets: ClassVar[bool] = False
+    own_commands: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    def spread(cls, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The options of the steps that one entry of the scenario stands for, as the file has them: mostly one."""
+        return [options]
 
     @property
     def gate(self) -> Gate | None:
@@ -123,6 +129,10 @@ class Event(ABC):
             return ""
         given = f", after {self.options.gate}" if self.options.after else ""
         return f" while {self.options.while_}{given}"
+
+    def duties(self) -> Controls:
+        """Its controls; of an event that can do several things, those of what it has done."""
+        return self.controls
 
     def fate(self) -> DataFate:
         return DataFate.KEPT

@@ -14,12 +14,17 @@ def services(config: Config) -> Mapping[str, Mapping[str, Any]]:
     return config.get("services") or {}
 
 
-def built(config: Config, project: str) -> frozenset[str]:
-    """Services that run an image which `compose build` makes, be it another service's."""
+def building(config: Config) -> tuple[str, ...]:
+    """Services that Compose builds."""
+    return tuple(name for name, service in services(config).items() if service.get("build"))
+
+
+def running_images_of(config: Config, project: str, chosen: Collection[str]) -> frozenset[str]:
+    """Services that run an image which `compose build` makes for one of `chosen`, be it another service's."""
     image_of = {
         name: str(service.get("image") or f"{project}-{name}") for name, service in services(config).items()
     }
-    made = {image_of[name] for name, service in services(config).items() if service.get("build")}
+    made = {image_of[name] for name in building(config) if name in chosen}
     return frozenset(name for name, image in image_of.items() if image in made)
 
 
@@ -50,6 +55,25 @@ def own_volumes(config: Config) -> tuple[str, ...]:
     """Keys of the volumes that `down --volumes` removes: all but the external ones."""
     volumes = config.get("volumes") or {}
     return tuple(key for key, volume in volumes.items() if not (volume or {}).get("external"))
+
+
+def volumes_unlike(before: Config, after: Config) -> tuple[str, ...]:
+    """Keys of the volumes that keep their name on the engine, but differ in what Compose would make them anew for."""
+
+    def described(config: Config, key: str) -> tuple[Any, ...]:
+        volume = (config.get("volumes") or {}).get(key) or {}
+        return tuple(volume.get(part) or {} for part in ("driver", "driver_opts", "labels"))
+
+    def name(config: Config, key: str) -> Any:
+        return ((config.get("volumes") or {}).get(key) or {}).get("name")
+
+    return tuple(
+        key
+        for key in own_volumes(after)
+        if key in (before.get("volumes") or {})
+        and name(before, key) == name(after, key)
+        and described(before, key) != described(after, key)
+    )
 
 
 def _uses(service: Mapping[str, Any]) -> set[str]:

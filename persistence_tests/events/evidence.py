@@ -97,6 +97,12 @@ def named_volumes(state: EngineState) -> list[str]:
     return [name for name, volume in state.volumes.items() if volume.key is not None]
 
 
+def destroyed_volumes(before: EngineState, seen: Sequence[EngineEvent]) -> list[str]:
+    """Named volumes of the stack that were destroyed, be it that there is another one by now."""
+    destroyed = {event.identity for event in seen if event.kind == "volume" and event.action == "destroy"}
+    return [name for name in named_volumes(before) if name in destroyed]
+
+
 def idle(before: EngineState) -> dict[str, Change]:
     """Containers that had ended before the event, jobs for example: `up` and `start` run them once more."""
     return {key: Change.RESTARTED for key, state in before.containers.items() if not state.running}

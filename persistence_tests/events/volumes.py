@@ -106,6 +106,7 @@ class VolumeRecreate(_VolumesMadeAnew):
     summary = (
         "`down`, the project's volumes removed, `up -d`, restored by the stack's own script if there is one"
     )
+    own_commands = ("backup", "restore")
 
     Options = VolumeRecreateOptions
     options: VolumeRecreateOptions

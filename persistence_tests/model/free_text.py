@@ -28,6 +28,7 @@ FREE_TEXT: dict[type, tuple[str, ...]] = {
     r.Completed: ("detail",),
     r.EventEnded: ("proof", "problems"),
     r.Evidence: ("fact",),
+    r.StackChanged: ("original", "changes"),
     r.StackReadyAgain: ("why",),
     r.ControlsChecked: ("checks",),
     r.ControlCheck: ("detail",),

@@ -8,7 +8,7 @@
           Invoked/Completed…  PathObserved(before)…  StepEnded
         StepBegan("restart")
           Invoked/Completed…  PathObserved(before)…
-          EventBegan  Checkpointed?  EventEnded  StackReadyAgain  ControlsChecked
+          EventBegan  Checkpointed?  EventEnded  StackChanged?  StackReadyAgain  ControlsChecked
           PathObserved(after)…  FoundElsewhere…
         StepEnded
         (after a step that was not kept, or an event on the volumes: StackReady(epoch=2) …, all names begin anew)
@@ -231,13 +231,33 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class EventEnded:
-    """`landed` only if the engine itself proves it; `problems` says what was missing or not expected."""
+    """`landed` only if the engine itself proves it; `problems` says what was missing or not expected.
+
+    `remade` are the stack's services that have another container than before, None where that is not known;
+    `destroyed` the volumes, by their keys in the Compose file, that the engine destroyed, be they made again.
+    """
 
     step: str
     landed: bool
     seconds: float
     proof: tuple[Evidence, ...]
     problems: tuple[str, ...] = ()
+    remade: tuple[str, ...] | None = None
+    destroyed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StackChanged:
+    """The event made the Compose files or the project others; they stay so until the next StackReady.
+
+    `original` as in StackPrepared, `mounts` as in StackReady.
+    """
+
+    step: str
+    project: str
+    original: dict[str, Any]
+    changes: tuple[str, ...]
+    mounts: dict[str, list[dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,13 +359,13 @@ class RunEnded:
 
 RECORD_TYPES: tuple[type, ...] = (
     RunBegan, ScenarioBegan, StackPrepared, StackReady, AbsenceProbed, BaselineListed, StepBegan, Invoked,
-    Completed, EventBegan, Checkpointed, EventEnded, StackReadyAgain, ControlsChecked, PathObserved,
+    Completed, EventBegan, Checkpointed, EventEnded, StackChanged, StackReadyAgain, ControlsChecked, PathObserved,
     FoundElsewhere, StepSkipped, StepFaulted, StepEnded, ScenarioEnded, RunEnded,
 )  # fmt: skip
 
 Record = (
     RunBegan | ScenarioBegan | StackPrepared | StackReady | AbsenceProbed | BaselineListed | StepBegan
-    | Invoked | Completed | EventBegan | Checkpointed | EventEnded | StackReadyAgain | ControlsChecked
+    | Invoked | Completed | EventBegan | Checkpointed | EventEnded | StackChanged | StackReadyAgain | ControlsChecked
     | PathObserved | FoundElsewhere | StepSkipped | StepFaulted | StepEnded | ScenarioEnded | RunEnded
 )  # fmt: skip
 

@@ -15,12 +15,14 @@ from persistence_tests.model.records import (
     DataFate,
     Entry,
     EventBegan,
+    EventEnded,
     FoundElsewhere,
     Invoked,
     PathDeclared,
     PathObserved,
     Phase,
     ScenarioBegan,
+    StackChanged,
     StackPrepared,
     StackReady,
     StepBegan,
@@ -47,6 +49,7 @@ class Around:
         return Case(
             finding=finding,
             configuration=self._configuration,
+            former=self._former,
             fate=step.fate if step else DataFate.KEPT,
             touched=_touched(step),
             service=direct.detail.get("service") if direct else None,
@@ -58,6 +61,8 @@ class Around:
             seen_before=wrong & self._seen_before,
             statuses=frozenset(self._statuses(finding)),
             shows_absence=dict(self.shows_absence),
+            remade=self._remade,
+            destroyed=frozenset(self._event.destroyed if self._event else ()),
             found_on=tuple(
                 sorted(
                     {
@@ -76,14 +81,43 @@ class Around:
     def _stored(self) -> frozenset[str]:
         return frozenset(path.name for path in self.began.paths if path.stored)
 
-    @cached_property
+    @property
     def _configuration(self) -> Configuration:
+        return self._configurations[-1]
+
+    @property
+    def _former(self) -> Configuration | None:
+        """The one that the event of this step has put another one in the place of."""
+        changed = any(isinstance(entry.record, StackChanged) for entry in self.entries)
+        return self._configurations[-2] if changed else None
+
+    @cached_property
+    def _configurations(self) -> list[Configuration]:
+        """Those of this life of the stack, until the end of the step: the scenario's, then what events made of it."""
         ready = [
             e.record for e in self.scenario_entries if isinstance(e.record, StackReady) and e.record.ready
         ]
-        return Configuration(
+        first = Configuration(
             well_formed(self.prepared.original) if self.prepared else {}, ready[-1].mounts if ready else {}
         )
+        found = [first]
+        for entry in self.scenario_entries:
+            if isinstance(entry.record, StackReady):
+                found = [first]
+            if isinstance(entry.record, StackChanged):
+                found.append(Configuration(well_formed(entry.record.original), entry.record.mounts))
+            if self.entries and entry is self.entries[-1]:
+                break
+        return found
+
+    @cached_property
+    def _event(self) -> EventEnded | None:
+        return next((e.record for e in self.entries if isinstance(e.record, EventEnded)), None)
+
+    @property
+    def _remade(self) -> frozenset[str] | None:
+        remade = self._event.remade if self._event else None
+        return None if remade is None else frozenset(remade)
 
     @cached_property
     def _right(self) -> frozenset[str]:

@@ -94,6 +94,9 @@ IN_SHORT = {
     "mount-elsewhere": "the volume is mounted where nobody writes",
     "no-volume": "the files are in the container's writable layer",
     "anonymous-volume": "the volume has no name, and `down` leaves it behind",
+    "volume-removed": "the event removed the volume",
+    "project-volume": "the volume is named after the project's directory",
+    "other-volume": "the edited file mounts something else there",
     "incomplete-restore": "whole directories do not come back from the backup",
     "merging-restore": "the restore keeps what was made after the backup",
     "acknowledged-too-early": "answered before the bytes were in the file",
@@ -216,6 +219,25 @@ RULE_TEXTS: dict[str, tuple[str, str, str]] = {
         "`up` give the service a new one; the old one stays on the engine and nothing refers to it.",
         'volumes: ["/home/app/media"]',
         'volumes: ["media:/home/app/media"]',
+    ),
+    "volume-removed": (
+        "The engine destroyed the volume in the event, and another one, empty, took its place: the deploy command "
+        "removes volumes, or `up -y` makes those anew whose description has changed.",
+        "docker compose down -v && docker compose up -d   # in deploy.sh",
+        "docker compose up -d --build   # replaces containers, never volumes",
+    ),
+    "project-volume": (
+        "A volume without a `name:` of its own is called PROJECT_KEY, and the project is called as its directory. "
+        "Where that is renamed, moved or checked out under another name, Compose makes a new volume; the old one "
+        "stays on the engine and nothing refers to it.",
+        "volumes:\n  media:",
+        "name: shop   # pins the project\nvolumes:\n  media:\n    name: shop-media   # or the volume",
+    ),
+    "other-volume": (
+        "With the edited Compose file the service has another volume where it writes, or none; the old one stays on "
+        "the engine with what it holds.",
+        'volumes: ["media:/data"]   # before\nvolumes: ["uploads:/data"]   # after the edit',
+        "keep the key and the name, or copy: docker run --rm -v old:/from:ro -v new:/to IMAGE cp -a /from/. /to",
     ),
     "incomplete-restore": (
         "After backup and restore nothing is left of whole directories, while others are right.",

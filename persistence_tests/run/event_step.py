@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import PersistenceError, StackError
+from persistence_tests.events.evidence import destroyed_volumes
 from persistence_tests.model.operation import Outcome
 from persistence_tests.model.records import (
     Checkpointed,
@@ -18,13 +19,16 @@ from persistence_tests.model.records import (
     EventBegan,
     EventEnded,
     Phase,
+    StackChanged,
     StackReadyAgain,
 )
 from persistence_tests.run.aside import Aside
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.verification import Observations
 from persistence_tests.stack.compose import ComposeFailed, ServicesNotStarted
-from persistence_tests.stack.state import Store
+from persistence_tests.stack.control import EXTERNAL_VOLUME, NAMED_VOLUME
+from persistence_tests.stack.identity import CONTROL_SERVICE
+from persistence_tests.stack.state import EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
     from persistence_tests.events.base import Event
@@ -96,6 +100,7 @@ class EventStep:
 
     def _apply(self) -> None:
         event, stack, step = self._event, self._epoch.stack, self._step
+        stood = stack.prepared
         event.prepare(stack)
         before = stack.state()
         problems: list[str] = []
@@ -126,7 +131,14 @@ class EventStep:
         proof = event.prove(before, after, seen, came_up=self._not_started is None)
         # Of a command that failed, everything else that is missing is only the consequence.
         problems = [failure] if failure else [*problems, *proof.problems]
-        self._epoch.record(EventEnded(step, not problems, seconds, proof.evidence, tuple(problems)))
+        remade, destroyed = _remade(before, after), _destroyed(before, seen)
+        self._epoch.record(
+            EventEnded(step, not problems, seconds, proof.evidence, tuple(problems), remade, destroyed)
+        )
+        if (stands := stack.prepared) is not stood:
+            self._epoch.record(
+                StackChanged(step, stands.project, stands.original, stands.changes, stack.mounts())
+            )
         self._run.sync()
 
     def _ready_again(self) -> tuple[bool, float, str | None]:
@@ -137,7 +149,7 @@ class EventStep:
         return ready, time.monotonic() - began, why
 
     def _check_controls(self, kept: Aside[dict[Store, bool]], seen: dict[str, Observations]) -> None:
-        controls = self._event.controls
+        controls = self._event.duties()
         wanted = [
             (duty, store)
             for duty, store in ((Duty.MUST_LOSE, controls.must_lose), (Duty.MUST_KEEP, controls.must_keep))
@@ -161,6 +173,19 @@ class EventStep:
             and (there.size, there.sha256) in self._epoch.versions(name)
             for name in names
         )
+
+
+def _remade(before: EngineState, after: EngineState) -> tuple[str, ...]:
+    """The stack's services that have another container than before."""
+    then = {state.identity for state in before.containers.values()}
+    services = {state.service for state in after.containers.values() if state.identity not in then}
+    return tuple(sorted(services - {CONTROL_SERVICE}))
+
+
+def _destroyed(before: EngineState, seen: Sequence[EngineEvent]) -> tuple[str, ...]:
+    """Keys of the stack's volumes that the engine destroyed."""
+    keys = {str(before.volumes[name].key) for name in destroyed_volumes(before, seen)}
+    return tuple(sorted(keys - {NAMED_VOLUME, EXTERNAL_VOLUME}))
 
 
 def _check(duty: Duty, store: str, there: bool | None) -> ControlCheck:

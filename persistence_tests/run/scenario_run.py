@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from persistence_tests.errors import PersistenceError, ScenarioError, StackError
+from persistence_tests.errors import PersistenceError, ScenarioError, StackError, StackRefused
 from persistence_tests.model.finding import KnownLoss, StepJudgement, Verdict
 from persistence_tests.model.operation import Also, PromiseClass
 from persistence_tests.model.records import (
@@ -33,6 +33,7 @@ from persistence_tests.run.fate import fate
 from persistence_tests.run.interruption import is_interrupt, raise_if_interrupted, uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
+from persistence_tests.stack.secret_sources import learn_edits
 from persistence_tests.stack.stack import Stack
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class ScenarioRun:
         """
         scenario = self.scenario
         secrets = self._run.secrets
+        for planned in scenario.steps:
+            learn_edits(secrets, planned.event.options.model_dump(mode="json"))
         with secrets.kept_from_errors():
             stack = Stack.prepare(
                 scenario.stack, self._run.engine, self._run.identity, scenario.name, secrets
@@ -190,6 +193,8 @@ class ScenarioRun:
             if is_interrupt(fault):
                 raise KeyboardInterrupt from fault
             what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"
+            if isinstance(fault, StackRefused) and fault.remedy:
+                what += f"; help: {fault.remedy}"
             log = self._run.directory / "logs" / f"{self.scenario.name}-{step}-fault.txt"
             log.parent.mkdir(exist_ok=True)
             log.write_text(self._run.secrets.redact(traceback.format_exc()))

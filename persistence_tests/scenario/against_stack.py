@@ -137,8 +137,8 @@ def _publish(service: str, port: int) -> str:
 
 def _events(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
     document, volumes = scenario.document, resolved.get("volumes") or {}
-    for place, step in enumerate(scenario.steps):
-        at: Location = ("events", place)
+    for step in scenario.steps:
+        at: Location = ("events", step.entry)
         for service in step.event.services():
             if problem := _missing_service(scenario, _mention(document, at, service), service, resolved):
                 yield problem

@@ -12,14 +12,14 @@ from persistence_tests.scenario.scenario import Scenario, WriteRule
 def unreachable(scenario: Scenario) -> Iterator[Problem]:
     """An event after so many bytes of an upload, where no upload is larger than that."""
     largest = max(_largest(rule) for rule in scenario.rules)
-    for place, planned in enumerate(scenario.steps):
+    for planned in scenario.steps:
         gate = planned.event.gate
         if gate is not None and gate.observed == "sent" and gate.count >= largest:
             what = (
                 f"no upload has more than {gate.count} bytes: the largest file that is written has {largest}"
             )
             remedy = "write a smaller number here, or a larger size in `writes`"
-            at = ("events", place, planned.event.name, "after", "sent")
+            at = ("events", planned.entry, planned.event.name, "after", "sent")
             yield scenario.document.problem(at, what, remedy)
 
 

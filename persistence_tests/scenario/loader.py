@@ -92,15 +92,16 @@ def _validate(document: Document, words: Vocabulary) -> tuple[BaseModel | None, 
         silenced.add(location)
         problems.append(problem)
     data = dict(document.data)
+    origins: list[int] = []
     if isinstance(data.get("events"), list):
-        data["events"] = [_with_options(entry) for entry in data["events"]]
+        data["events"], origins = _spread(data["events"], words)
         events = [next(iter(entry)) for entry in data["events"] if isinstance(entry, dict) and entry]
     model = None
     try:
         # As JSON, because there strictness knows lists and names where Python has tuples and enumerations.
         model = scenario_model(words).model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = [_in_file(each, origins) for each in error.errors(include_url=False)]
         problems += translate(
             document, words, (each for each in details if not _below(each["loc"], silenced))
         )
@@ -162,6 +163,29 @@ def _with_options(entry: Any) -> Any:
     if isinstance(entry, dict) and len(entry) == 1:
         return {name: {} if options is None else options for name, options in entry.items()}
     return entry
+
+
+def _spread(entries: list[Any], words: Vocabulary) -> tuple[list[Any], list[int]]:
+    """The entries as mappings, one for each step that they stand for, and which entry of the file each is."""
+    spread: list[Any] = []
+    origins: list[int] = []
+    for place, entry in enumerate(map(_with_options, entries)):
+        steps = [entry]
+        if isinstance(entry, dict) and len(entry) == 1:
+            ((name, options),) = entry.items()
+            if name in words.events and isinstance(options, dict):
+                steps = [{name: each} for each in words.events[name].spread(options)]
+        spread += steps
+        origins += [place] * len(steps)
+    return spread, origins
+
+
+def _in_file(detail: Any, origins: list[int]) -> Any:
+    """An error of validation with its entry's place in the file."""
+    location = detail["loc"]
+    if len(location) > 1 and location[0] == "events" and isinstance(location[1], int):
+        return {**detail, "loc": ("events", origins[location[1]], *location[2:])}
+    return detail
 
 
 def _unreadable(document: Document, directory: Path) -> Iterator[Problem]:
@@ -317,13 +341,13 @@ def _steps(document: Document, entries: Any, words: Vocabulary) -> Iterator[Plan
     names = list(words.events)
     chosen = []
     for entry in entries:
-        place = next(place for place in range(len(names)) if getattr(entry, f"event_{place}") is not None)
-        chosen.append((names[place], getattr(entry, f"event_{place}")))
-    for place, (step, (name, options)) in enumerate(
-        zip(step_names(name for name, _ in chosen), chosen, strict=True)
-    ):
+        kind = next(kind for kind in range(len(names)) if getattr(entry, f"event_{kind}") is not None)
+        chosen.append((names[kind], getattr(entry, f"event_{kind}")))
+    _, origins = _spread(document.data["events"], words)
+    steps = step_names(name for name, _ in chosen)
+    for place, step, (name, options) in zip(origins, steps, chosen, strict=True):
         event = words.events[name](options)
         at = document.place(("events", place))
         text = document.line_of(("events", place))
         planned = StepPlanned(step, name, event.title, at.line, at.column, text)
-        yield PlannedEvent(step, event, planned)
+        yield PlannedEvent(step, event, planned, place)

@@ -12,7 +12,6 @@ from persistence_tests.scenario.problems import did_you_mean, listed
 from persistence_tests.scenario.requests import operation_problems
 from persistence_tests.scenario.vocabulary import Vocabulary
 
-OWN_COMMANDS = ("backup", "restore")
 CLAIM_WORDS = ("writes", "directories", "mode")
 UP = "up"
 
@@ -36,7 +35,7 @@ def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str
     yield from _rules(document, vocabulary, declared)
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
-    yield from _own_commands(document)
+    yield from _own_commands(document, vocabulary)
     listed_events = list(events)
     yield from _claims(document, vocabulary, declared, listed_events)
     yield from _known(document, vocabulary, declared, listed_events)
@@ -132,7 +131,7 @@ def _promises(document: Document, vocabulary: Vocabulary, declared: list[str]) -
                     yield document.problem(location, what, f"write {listed(levels)}")
 
 
-def _own_commands(document: Document) -> Iterator[Problem]:
+def _own_commands(document: Document, vocabulary: Vocabulary) -> Iterator[Problem]:
     """Commands of the stack's own that would be refused once the run came to them."""
     stack = _mapping(document, "stack")
     if "commands" in stack or not stack:
@@ -141,7 +140,8 @@ def _own_commands(document: Document) -> Iterator[Problem]:
     events = document.data.get("events")
     for place, entry in enumerate(events if isinstance(events, list) else ()):
         for name, options in entry.items() if isinstance(entry, dict) else ():
-            used = [key for key in OWN_COMMANDS if isinstance(options, dict) and key in options]
+            commands = vocabulary.events[name].own_commands if name in vocabulary.events else ()
+            used = [key for key in commands if isinstance(options, dict) and key in options]
             found += [("events", place, name, key) for key in used[:1]]
     for location in found:
         what = "the stack's own commands may not run: nothing says that they keep to the run's project"

@@ -89,11 +89,15 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class PlannedEvent:
-    """One step to come; `step` is the event's name, from its second use on with "-2", "-3"."""
+    """One step to come; `step` is the event's name, from its second use on with "-2", "-3".
+
+    `entry` is its place in the file's list, where one entry may stand for several steps.
+    """
 
     step: str
     event: Event
     planned: StepPlanned
+    entry: int
 
 
 @dataclass(frozen=True, slots=True)

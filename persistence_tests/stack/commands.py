@@ -15,6 +15,7 @@ from persistence_tests.stack.compose import CommandResult, run_process
 from persistence_tests.stack.fixed_names import fixed_names
 from persistence_tests.stack.guard import guard
 from persistence_tests.stack.guard_rules import GuardRules
+from persistence_tests.stack.interruption import Interruption, run_interrupted
 from persistence_tests.stack.refusal import refuse
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT = 600.0
 
 
-def run_command(stack: Stack, line: str, timeout: float, env: Mapping[str, str] | None) -> CommandResult:
+def run_command(
+    stack: Stack,
+    line: str,
+    timeout: float,
+    env: Mapping[str, str] | None,
+    interruption: Interruption | None = None,
+) -> CommandResult:
     """See `Stack.command`."""
     spec = stack.spec
     if not spec.follow_project:
@@ -40,9 +47,14 @@ def run_command(stack: Stack, line: str, timeout: float, env: Mapping[str, str] 
     stack.record_volumes()
     with _engine_for(stack) as url:
         environment = _environment(stack, env) | {"DOCKER_HOST": url}
-        result = run_process(
-            [bash, "-c", line], said=line, cwd=stack.workspace, env=environment, timeout=timeout
-        )
+        command, where = [bash, "-c", line], stack.workspace
+        if interruption is None:
+            result = run_process(command, said=line, cwd=where, env=environment, timeout=timeout)
+        else:
+            stack.compose.interrupted = True  # the engine may still be carrying out what was cut short
+            result = run_interrupted(
+                command, interruption, said=line, cwd=where, env=environment, timeout=timeout
+            )
     stack.record_volumes()
     return result
 

@@ -108,7 +108,7 @@ def clean_environment(
 
 @dataclass(slots=True)
 class Compose:
-    """One Compose project: its name, its directory, its files.
+    """One Compose project: its name (empty for the one that Compose itself finds), its directory, its files.
 
     `before` is called ahead of every command, so that nothing is lost of which container had which volume.
     """
@@ -126,7 +126,9 @@ class Compose:
     @property
     def command(self) -> list[str]:
         """The command line up to Compose's own subcommand."""
-        line = [*compose_binary(), "-p", self.project, "--project-directory", str(self.directory)]
+        line = [*compose_binary(), "--project-directory", str(self.directory)]
+        if self.project:
+            line += ["-p", self.project]
         for file in self.files:
             line += ["-f", str(file)]
         for profile in self.profiles:

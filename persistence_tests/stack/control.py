@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
 from persistence_tests.stack.engine import engine_answers
-from persistence_tests.stack.identity import CONTROL_SERVICE, Identity
+from persistence_tests.stack.identity import CONTROL_SERVICE, EDITION_LABEL, Identity
 from persistence_tests.stack.state import Store
 
 if TYPE_CHECKING:
@@ -40,16 +40,20 @@ def external_volume(identity: Identity) -> str:
     return identity.prefixed("control")
 
 
-def override(identity: Identity, context: Path) -> dict[str, dict[str, Any]]:
-    """What the override file says of the control service: its part of `services` and of `volumes`."""
+def override(identity: Identity, context: Path, edition: int = 0) -> dict[str, dict[str, Any]]:
+    """What the override file says of the control service: its part of `services` and of `volumes`.
+
+    Of another `edition` its image and its container are others, so that `up` makes it anew.
+    """
+    labels = {**identity.labels, EDITION_LABEL: str(edition)}
     service = {
-        "build": {"context": str(context), "labels": identity.labels},
+        "build": {"context": str(context), "labels": labels},
         "command": ["sleep", "infinity"],
         "init": True,  # else the main process would ignore every signal but SIGKILL
         "network_mode": "none",
         "restart": "always",
         "stop_signal": "SIGKILL",
-        "labels": identity.labels,
+        "labels": labels,
         "volumes": [
             {"type": "tmpfs", "target": PLACES[Store.TMPFS]},
             {"type": "volume", "target": PLACES[Store.ANONYMOUS], "volume": {"labels": identity.labels}},

@@ -10,6 +10,7 @@ RUN_LABEL = "persistence-tests.run"
 STACK_LABEL = "persistence-tests.stack"
 WORKSPACE_LABEL = "persistence-tests.workspace"
 HELPER_LABEL = "persistence-tests.helper"
+EDITION_LABEL = "persistence-tests.edition"
 
 CONTROL_SERVICE = "persistence-control"
 LONGEST_PROJECT = 40
@@ -29,8 +30,8 @@ def project_name(run: str, scenario: str) -> str:
 class Identity:
     """Whose a container, volume, network or image is.
 
-    `project` is the Compose project that the stack began as; `workspace` the directory made for it, and
-    `project_directory` the copy of the user's project directory in it.
+    `project` is the Compose project that the stack began as, and stays the same where that is renamed; `workspace`
+    the directory made for it, and `project_directory` the copy of the user's project directory in it.
     """
 
     run: str

@@ -49,6 +49,22 @@ def mounted_volumes(container: Container) -> set[str]:
     return {m["Name"] for m in container.attrs.get("Mounts") or () if m["Type"] == "volume"}
 
 
+def mounts_by_service(
+    containers: Iterable[Container], keys: Mapping[str, str]
+) -> dict[str, list[dict[str, str]]]:
+    """Of each service, by its first container: kind, source and target of its mounts; `keys` as for `engine_state`."""
+    out: dict[str, list[dict[str, str]]] = {}
+    for container in containers:
+        if service_of(container) in out:
+            continue
+        out[service_of(container)] = [
+            {"kind": m.kind, "source": m.source, "target": m.target, "writable": str(m.writable).lower()}
+            | ({"volume": keys[m.source]} if m.source in keys else {})
+            for m in container_state(container).mounts
+        ]
+    return out
+
+
 def engine_state(
     engine: Engine,
     containers: Iterable[Container],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import shutil
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from persistence_tests.errors import StackError
 from persistence_tests.model.secrets import Secrets
 from persistence_tests.stack import control, isolation, links, secret_sources, workspace
 from persistence_tests.stack.compose import Compose
@@ -18,12 +20,18 @@ from persistence_tests.stack.spec import StackSpec
 SHADOW_PROJECT = "persistence-shadow"
 
 
-def resolve(
-    spec: StackSpec, engine: Engine, project: str, secrets: Secrets
-) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """The user's configuration under two project names, of all profiles, and the services that run.
+class Resolved(NamedTuple):
+    """The user's configuration under two project names, of all profiles, and the services that run."""
 
-    `secrets` learns what of them, and of the environment, must not be told.
+    original: dict[str, Any]
+    shadow: dict[str, Any]
+    active: tuple[str, ...]
+
+
+def resolve(spec: StackSpec, engine: Engine, project: str, secrets: Secrets) -> Resolved:
+    """`secrets` learns what of the configuration, and of the environment, must not be told.
+
+    Raises StackError where Compose cannot read the files.
     """
 
     def compose(name: str) -> Compose:
@@ -45,7 +53,37 @@ def resolve(
         active = pool.submit(compose(project).services)
         environment = secret_sources.learn_environment(secrets, printed.result())
         secret_sources.learn_configuration(secrets, original.result(), environment)
-        return original.result(), shadow.result(), active.result()
+        return Resolved(original.result(), shadow.result(), active.result())
+
+
+def unaided(spec: StackSpec, identity: Identity, engine: Engine) -> dict[str, Any]:
+    """What Compose makes of the copy of the user's files by itself: without a project's name, without the override."""
+    compose = Compose(
+        engine_url=engine.url,
+        project="",
+        directory=Path(identity.project_directory),
+        files=tuple(moved(path, spec, identity) for path in spec.compose),
+        profiles=spec.profiles,
+        env_files=tuple(moved(path, spec, identity) for path in spec.env_files),
+        env=spec.env,
+    )
+    return compose.config(all_profiles=True)
+
+
+def absolute_binds(unaided: dict[str, Any], project_directory: Path) -> list[str]:
+    """Paths of the user's project directory that are mounted, although the files were resolved in its copy."""
+    mounts = [
+        str(mount.get("source") or "")
+        for service in unaided["services"].values()
+        for mount in (service or {}).get("volumes") or ()
+        if mount.get("type") == "bind"
+    ]
+    devices = [
+        str(((volume or {}).get("driver_opts") or {}).get("device") or "")
+        for volume in (unaided.get("volumes") or {}).values()
+    ]
+    paths = {isolation.unescaped(path) for path in (*mounts, *devices)}
+    return sorted(p for p in paths if isolation.inside_project(p, str(project_directory)) is not None)
 
 
 def copy(
@@ -75,9 +113,7 @@ def copy(
     for bind in plan.binds:
         if bind.replaced and bind.inside is not None:
             _stand_in(target / bind.inside, Path(bind.source))
-    (Path(identity.workspace) / "files").mkdir(exist_ok=True)
-    for source, copied in plan.files.items():
-        shutil.copy(source, copied)
+    copy_files(plan, identity)
     return cut + [
         f"./{path} begins empty: the stack writes there (`copy: [./{path}]` brings its content)"
         for path in empty
@@ -95,14 +131,51 @@ def _stand_in(place: Path, replaced: Path) -> None:
         place.mkdir(parents=True)
 
 
+def bound(binds: Iterable[isolation.Bind], spec: StackSpec, workspace: Path, source: str) -> Path:
+    """The workspace's directory of a bind mount, named as in the Compose file; StackError where there is none."""
+    binds = [bind for bind in binds if bind.inside is not None]
+    wanted = posixpath.normpath(posixpath.join(spec.project_directory, Path(source).expanduser()))
+    for bind in binds:
+        inside = str(bind.inside)
+        if wanted in (
+            posixpath.normpath(bind.source),
+            posixpath.normpath(posixpath.join(spec.project_directory, inside)),
+        ):
+            return Path(posixpath.normpath(workspace / inside))
+    known = ", ".join(sorted({str(bind.inside) for bind in binds}))
+    raise StackError(f"the stack has no bind mount {source!r}", remedy=f"it has: {known or 'none'}")
+
+
+def copy_files(plan: isolation.Isolation, identity: Identity) -> None:
+    """Copy the secrets and configurations that lie outside the project directory."""
+    (Path(identity.workspace) / "files").mkdir(exist_ok=True)
+    for source, copied in plan.files.items():
+        shutil.copy(source, copied)
+
+
+def make_external(engine: Engine, plan: isolation.Isolation, identity: Identity) -> None:
+    """The volumes and networks that are external to the stack, the control's too, where they are not there."""
+    from docker.errors import NotFound
+
+    labels = identity.labels
+    with engine_answers("making external volumes and networks"):
+        for name in (*plan.external_volumes, control.external_volume(identity)):
+            engine.client.volumes.create(name, labels=labels)
+        for name in plan.external_networks:
+            try:
+                engine.client.api.inspect_network(name)
+            except NotFound:
+                engine.client.networks.create(name, labels=labels, check_duplicate=True)
+
+
 def moved(path: Path, spec: StackSpec, identity: Identity) -> Path:
     """A file of the project directory in the workspace; another file stays where it is."""
     inside = isolation.inside_project(str(path.absolute()), str(spec.project_directory))
     return path.absolute() if inside is None else Path(identity.project_directory) / inside
 
 
-def with_control(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
-    own = control.override(identity, Path(identity.workspace) / "control")
+def with_control(document: dict[str, Any], identity: Identity, edition: int = 0) -> dict[str, Any]:
+    own = control.override(identity, Path(identity.workspace) / "control", edition)
     return {**document, **{part: {**(document.get(part) or {}), **own[part]} for part in own}}
 
 

@@ -45,6 +45,23 @@ def learn_variables(secrets: Secrets, variables: Mapping[str, Any]) -> None:
             secrets.add(*secrets_shown(value))
 
 
+def learn_edits(secrets: Secrets, node: Any) -> None:
+    """What a scenario merges over the Compose files or gives to a build, as it is written there."""
+    if isinstance(node, list):
+        for item in node:
+            learn_edits(secrets, item)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key in VALUED:
+            listed = value if isinstance(value, list) else ()
+            entries = [_ENTRY.fullmatch(item) for item in listed if isinstance(item, str)]
+            learn_variables(secrets, _unescaped({entry[1]: entry[2] for entry in entries if entry}))
+            learn_variables(secrets, _unescaped(_mapping(value)))
+        else:
+            learn_edits(secrets, value)
+
+
 def learn_configuration(secrets: Secrets, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """A resolved configuration, and the environment it was resolved in."""
     secrets.publish(_names(config))

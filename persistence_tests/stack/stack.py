@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
-import signal as signals
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,75 +15,65 @@ from persistence_tests.model.secrets import Secrets
 from persistence_tests.stack import (
     buildcache,
     control,
+    images,
     isolation,
-    override,
     preparation,
     readiness,
     workspace,
 )
+from persistence_tests.stack.arrangement import Arrangement, arranged, labelled, planned
 from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
-from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult, Compose
+from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.feed import EventFeed
-from persistence_tests.stack.helper import Source, helper, run_to_end
+from persistence_tests.stack.helper import Source, helper
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity, project_name
 from persistence_tests.stack.inspection import (
     ONEOFF,
     SERVICE,
-    container_state,
     engine_state,
     mounted_volumes,
+    mounts_by_service,
     number_of,
     service_of,
 )
+from persistence_tests.stack.interruption import Interruption
 from persistence_tests.stack.logs import logs
 from persistence_tests.stack.redaction import redacted
 from persistence_tests.stack.references import common_ancestor, outside_references
-from persistence_tests.stack.refusal import refuse
+from persistence_tests.stack.signalling import signal_main_process
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.state import EngineState
 from persistence_tests.stack.teardown import remove_labelled
-from persistence_tests.stack.verification import violations
 from persistence_tests.stack.watch import EventWatch
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 SETTLE = 2.0
+RENAMED = "renamed"
 
 
 class Stack:
     """Made by `Stack.prepare`; close it whatever happens. Not thread-safe, save for looking things up."""
 
     def __init__(
-        self,
-        spec: StackSpec,
-        engine: Engine,
-        identity: Identity,
-        compose: Compose,
-        plan: isolation.Isolation,
-        original: dict[str, Any],
-        secrets: Secrets,
+        self, engine: Engine, arrangement: Arrangement, taken_subnets: Sequence[str], secrets: Secrets
     ) -> None:
-        self.spec = spec
         self.engine = engine
-        self.identity = identity
-        self.compose = compose
-        self.project = identity.project
-        self.workspace = Path(identity.project_directory)
         self.control = ControlService(self)
         self.secrets = secrets
-        self.config: dict[str, Any] = {}
-        self.prepared: StackPrepared
-        self._plan = plan
-        self._original = original
-        self._override = preparation.with_control(plan.override, identity)
-        self._changes = list(plan.changes)
+        self._taken_subnets = taken_subnets
         self._recorded: set[str] = set()
         self._built = False
         self._layers: dict[str, str] = {}
+        self._image_volumes: dict[str, list[str]] = {}
         self._feed: EventFeed | None = None
+        self._first: Arrangement | None = None
+        self._editions = 0
+        self.compose = arrangement.compose
+        self._adopt(arrangement)
 
     @classmethod
     def prepare(
@@ -101,13 +90,13 @@ class Stack:
         secrets = Secrets() if secrets is None else secrets
         project = project_name(run, scenario)
         directory = spec.project_directory
-        original, shadow, active = preparation.resolve(spec, engine, project, secrets)
+        resolved = preparation.resolve(spec, engine, project, secrets)
         references = outside_references(spec.compose, directory)
         below = directory.relative_to(common_ancestor(directory, references))
         root = workspace.create(run)
         identity = Identity(run, project, str(root), str(root / "stack" / below))
         try:
-            return cls._isolated(spec, engine, identity, original, shadow, active, references, secrets)
+            return cls._isolated(spec, engine, identity, resolved, references, secrets)
         except BaseException:
             workspace.remove(root, None, {})
             raise
@@ -118,72 +107,112 @@ class Stack:
         spec: StackSpec,
         engine: Engine,
         identity: Identity,
-        original: dict[str, Any],
-        shadow: dict[str, Any],
-        active: Sequence[str],
+        resolved: preparation.Resolved,
         references: Sequence[Path],
         secrets: Secrets,
     ) -> Stack:
-        directory = spec.project_directory
-        plan = isolation.isolate(
-            original,
-            shadow,
-            active=active,
-            identity=identity,
-            spec=spec,
-            project_directory=str(directory),
-            taken_subnets=preparation.subnets(engine),
-        )
-        refusals = [*plan.refusals, *workspace.bind_refusals(plan.binds, directory, engine.socket)]
-        if refusals:
-            raise refuse(refusals, str(spec.compose[0]))
-        changes = preparation.copy(spec, identity, plan, original)
-        workspace.copy_references(references, directory, Path(identity.project_directory))
+        taken = preparation.subnets(engine)
+        plan = planned(spec, identity, resolved, taken, engine)
+        changes = preparation.copy(spec, identity, plan, resolved.original)
+        workspace.copy_references(references, spec.project_directory, Path(identity.project_directory))
         control.write_context(Path(identity.workspace) / "control", engine.helper_image)
-        compose = Compose(
-            engine_url=engine.url,
-            project=identity.project,
-            directory=Path(identity.project_directory),
-            files=(
-                *(preparation.moved(path, spec, identity) for path in spec.compose),
-                Path(identity.workspace) / "override.yaml",
-            ),
-            profiles=spec.profiles,
-            env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
-            env=spec.env,
-        )
-        stack = cls(spec, engine, identity, compose, plan, original, secrets)
-        stack._changes += changes
         try:
-            stack._settle()
+            made = arranged(spec, identity, identity.project, resolved.original, plan, engine)
         except StackError as error:
             raise StackRefused(
                 f"the copy of the project directory cannot be used: {error.what}",
                 where=str(spec.compose[0]),
                 remedy="keep every file that the Compose files name below the project directory",
             ) from error
-        compose.before = stack.record_volumes
-        return stack
+        return cls(engine, replace(made, changes=(*made.changes, *changes)), taken, secrets)
 
-    def _settle(self) -> None:
-        """Write the override, resolve again, verify; nothing was started if the second net catches something."""
-        (Path(self.identity.workspace) / "override.yaml").write_text(override.render(self._override))
-        with ThreadPoolExecutor(2) as pool:
-            everything = pool.submit(self.compose.config, all_profiles=True)
-            running = pool.submit(self.compose.config)
-            config, self.config = everything.result(), running.result()
-        found = violations(config, self.identity, self.mounted_as_is)
-        found += workspace.escapes(self._plan.binds, self.workspace, Path(self.identity.workspace))
-        if found:
-            raise refuse(found, str(self.spec.compose[0]))
+    def _adopt(self, arrangement: Arrangement) -> None:
+        self._arrangement = arrangement
+        self.spec = arrangement.spec
+        self.identity = arrangement.identity
+        self.project = arrangement.project
+        self.workspace = Path(arrangement.identity.project_directory)
+        arrangement.compose.interrupted |= self.compose.interrupted
+        self.compose = arrangement.compose
+        self.compose.before = self.record_volumes
+        self.config = arrangement.config
         self.prepared = StackPrepared(
             project=self.project,
             isolation=self.spec.isolation,
             engine=self.engine.describe(),
-            original=redacted(self._original),
-            isolated=redacted(config),
-            changes=tuple(self._changes),
+            original=redacted(self._arrangement.original),
+            isolated=redacted(self._arrangement.isolated),
+            changes=self._arrangement.changes,
         )
+
+    # How it stands
+
+    def edit(self, changes: Mapping[str, Any] | None = None, file: str | None = None) -> None:
+        """From now on, until `reset`, the Compose files are others; nothing on the engine changes by that.
+
+        `changes` and `file` (relative to the project directory) are merged over the files, as with Compose's `-f`.
+        Each call makes the control service another one to Compose, with other image labels. Raises StackRefused where
+        what comes of it cannot be isolated, StackError where Compose cannot read it; then all is as it was.
+        """
+        self._editions += 1
+        files: list[Path] = []
+        if changes:
+            files.append(Path(self.identity.workspace) / f"edit-{self._editions}.yaml")
+            files[-1].write_text(json.dumps(changes))  # which YAML contains
+        if file is not None:
+            files.append(self.spec.project_directory / file)
+            if not files[-1].is_file():
+                raise StackError(f"there is no file {file}", where=str(self.spec.project_directory))
+        self._rearrange(replace(self.spec, compose=(*self.spec.compose, *files)), self.identity, self.project)
+
+    def rename_directory(self) -> None:
+        """Rename the project directory, until `reset`; `project` is then another one if Compose's name follows it.
+
+        Raises StackError where a bind mount of the project directory is absolute: it would not follow.
+        """
+        before = preparation.unaided(self.spec, self.identity, self.engine)
+        if staying := preparation.absolute_binds(before, self.spec.project_directory):
+            raise StackError(
+                f"what becomes of {', '.join(staying)} cannot be said: an absolute path into the project directory "
+                "does not follow when that is renamed",
+                remedy="write the path relative to the project directory",
+            )
+        renamed = self.workspace.rename(self.workspace.with_name(f"{self.workspace.name}-{RENAMED}"))
+        try:
+            identity = replace(self.identity, project_directory=str(renamed))
+            after = preparation.unaided(self.spec, identity, self.engine)
+            follows = after["name"] != before["name"]
+            self._editions += 1
+            project = f"{self.identity.project}-{RENAMED}" if follows else self.project
+            self._rearrange(self.spec, identity, project)
+        except BaseException:
+            renamed.rename(self.workspace)
+            raise
+
+    def _rearrange(self, spec: StackSpec, identity: Identity, project: str) -> None:
+        known = outside_references(self.spec.compose, spec.project_directory)
+        if beyond := set(outside_references(spec.compose, spec.project_directory)) - set(known):
+            raise StackRefused(
+                f"the edit names files outside the project directory: {', '.join(sorted(map(str, beyond)))}",
+                remedy="name files below the project directory",
+            )
+        resolved = preparation.resolve(spec, self.engine, project, self.secrets)
+        plan = planned(spec, identity, resolved, self._taken_subnets, self.engine)
+        preparation.copy_files(plan, identity)
+        made = arranged(
+            spec,
+            identity,
+            project,
+            resolved.original,
+            plan,
+            self.engine,
+            edition=self._editions,
+            image_volumes=self._image_volumes,
+        )
+        if self._feed is not None:
+            self._make_external(plan)
+        self._first = self._first or self._arrangement
+        self._adopt(made)
 
     # Life
 
@@ -192,8 +221,13 @@ class Stack:
         if self._built:
             return
         self.compose.run("build", timeout=UP_TIMEOUT)
-        self._label_image_volumes()
-        self._layers = buildcache.layers_below_labels(self.engine, self._built_images())
+        # The engine would make the anonymous volumes that images declare without a label.
+        self._image_volumes = images.declared_volumes(self.engine, self.compose, self.config)
+        if (settled := labelled(self._arrangement, self._image_volumes)) is not self._arrangement:
+            self._adopt(settled)
+        built = images.built(self.config, self.project)
+        built.pop(CONTROL_SERVICE)
+        self._layers = buildcache.layers_below_labels(self.engine, built)
         self._built = True
 
     def start(self) -> None:
@@ -221,7 +255,7 @@ class Stack:
         buildcache.keep(self.engine, str(self.spec.project_directory), self._layers)
         settle = SETTLE if self.compose.interrupted else 0.0
         failures = remove_labelled(
-            self.engine, self.identity.run, self.project, self._recorded, settle=settle
+            self.engine, self.identity.run, self.identity.project, self._recorded, settle=settle
         )
         try:
             workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
@@ -240,7 +274,9 @@ class Stack:
         Raises StackError with all that would not go.
         """
         self.record_volumes()
-        failures = remove_labelled(self.engine, self.identity.run, self.project, self._recorded, images=False)
+        failures = remove_labelled(
+            self.engine, self.identity.run, self.identity.project, self._recorded, images=False
+        )
         if failures:
             raise StackError(
                 "the stack could not be taken down between two steps:\n"
@@ -250,7 +286,11 @@ class Stack:
             )
         self._recorded.clear()
         workspace.empty(self.workspace, self.engine, self.identity.labels)
-        preparation.copy(self.spec, self.identity, self._plan, self._original)
+        if self._first is not None:
+            # Its images bear what was edited, its tags another project's name.
+            self._adopt(self._first)
+            self._first, self._built = None, False
+        preparation.copy(self.spec, self.identity, self._arrangement.plan, self._arrangement.original)
 
     # What there is
 
@@ -296,8 +336,10 @@ class Stack:
         )
 
     def volume(self, key: str) -> str:
-        """The name on the engine of a volume of the Compose file."""
+        """The name on the engine of a volume of the Compose file, be it that an edit has put it out of use."""
         entry = (self.config.get("volumes") or {}).get(key)
+        if entry is None and self._first is not None:
+            entry = (self._first.config.get("volumes") or {}).get(key)
         if entry is None:
             known = ", ".join(self.volume_keys())
             raise StackError(f"the stack has no volume {key!r} in use", remedy=f"it has: {known or 'none'}")
@@ -310,31 +352,12 @@ class Stack:
 
     def bind(self, source: str) -> Path:
         """The workspace's directory of a bind mount, named as in the Compose file."""
-        wanted = posixpath.normpath(posixpath.join(self.spec.project_directory, Path(source).expanduser()))
-        for bind in self._plan.binds:
-            if bind.inside is not None and wanted in (
-                posixpath.normpath(bind.source),
-                posixpath.normpath(posixpath.join(self.spec.project_directory, bind.inside)),
-            ):
-                return Path(posixpath.normpath(self.workspace / bind.inside))
-        known = sorted({bind.inside for bind in self._plan.binds if bind.inside is not None})
-        raise StackError(
-            f"the stack has no bind mount {source!r}", remedy=f"it has: {', '.join(known) or 'none'}"
-        )
+        return preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
 
     def mounts(self) -> dict[str, list[dict[str, str]]]:
         """Of each of the user's services: kind, source and target of its mounts, and the volume's key if it has one."""
-        keys = self._volume_keys()
-        out: dict[str, list[dict[str, str]]] = {}
-        for container in self.containers():
-            if service_of(container) == CONTROL_SERVICE or service_of(container) in out:
-                continue
-            out[service_of(container)] = [
-                {"kind": m.kind, "source": m.source, "target": m.target, "writable": str(m.writable).lower()}
-                | ({"volume": keys[m.source]} if m.source in keys else {})
-                for m in container_state(container).mounts
-            ]
-        return out
+        users = [c for c in self.containers() if service_of(c) != CONTROL_SERVICE]
+        return mounts_by_service(users, self._volume_keys())
 
     def images(self) -> dict[str, str]:
         """The image id of each of the user's services."""
@@ -387,13 +410,13 @@ class Stack:
     @contextmanager
     def watch(self) -> Iterator[EventWatch]:
         """Watch the engine's events; `finish()` returns those of this stack."""
-        yield EventWatch(self.feed, self.project, self.recorded_volumes)
+        yield EventWatch(self.feed, self.identity.project, self.recorded_volumes)
 
     @property
     def feed(self) -> EventFeed:
         """The engine's events since the stack was first started or asked for them."""
         if self._feed is None:
-            self._feed = EventFeed(self.engine, self.project)
+            self._feed = EventFeed(self.engine, self.identity.project)
         return self._feed
 
     # What is done to it
@@ -401,40 +424,34 @@ class Stack:
     @property
     def original(self) -> dict[str, Any]:
         """The user's configuration, resolved, of all profiles."""
-        return self._original
+        return self._arrangement.original
 
     @property
     def mounted_as_is(self) -> tuple[str, ...]:
         """Paths outside the workspace that the scenario lets the stack mount read-only."""
-        return tuple(bind.source for bind in self._plan.binds if bind.inside is None)
+        return self._arrangement.mounted_as_is
 
     def command(
-        self, line: str, timeout: float = COMMAND_TIMEOUT, env: Mapping[str, str] | None = None
+        self,
+        line: str,
+        timeout: float = COMMAND_TIMEOUT,
+        env: Mapping[str, str] | None = None,
+        interruption: Interruption | None = None,
     ) -> CommandResult:
         """Run a command of the stack's own, by bash, in the workspace; its exit code is the caller's to judge.
 
+        With an `interruption` see `interruption.run_interrupted`.
+
         Raises StackRefused unless the scenario says that its commands follow the project, and where one does not.
         """
-        return run_command(self, line, timeout, env)
+        return run_command(self, line, timeout, env, interruption)
 
     def signal_main_process(self, container: Container, signal: str) -> None:
         """Send a signal ("SIGKILL") to a container's main process from the host, so that its restart policy acts.
 
         The engine's own kill would suppress the policy. Raises StackError where the container does not run.
         """
-        container.reload()
-        process = int(container.attrs["State"]["Pid"])
-        if process == 0:
-            raise StackError(f"the container {container.name} does not run: there is no process to signal")
-        number = signals.Signals[signal if signal.startswith("SIG") else f"SIG{signal}"].value
-        command = ["sh", "-c", f"kill -{number} {process}"]
-        with self.helper({}, command=command, pid_mode="host", cap_drop=["ALL"], cap_add=["KILL"]) as killer:
-            exit_code, output = run_to_end(killer)
-        if exit_code != 0:
-            raise StackError(
-                f"{signal} could not be sent to the main process of {container.name}: "
-                f"{output.decode(errors='replace').strip()}"
-            )
+        signal_main_process(self.helper, container, signal)
 
     def helper(self, mounts: Mapping[str, Source], **options: Any) -> AbstractContextManager[Container]:
         """A created, not started helper container with the stack's labels; see `helper.helper`."""
@@ -442,7 +459,7 @@ class Stack:
 
     @property
     def _own(self) -> list[str]:
-        return [f"{RUN_LABEL}={self.identity.run}", f"{STACK_LABEL}={self.project}"]
+        return [f"{RUN_LABEL}={self.identity.run}", f"{STACK_LABEL}={self.identity.project}"]
 
     @property
     def _lasting(self) -> list[str]:
@@ -455,49 +472,8 @@ class Stack:
         volumes = self.config.get("volumes") or {}
         return {isolation.unescaped(str(entry["name"])): key for key, entry in volumes.items()}
 
-    def _make_external(self) -> None:
-        from docker.errors import NotFound
-
-        labels = self.identity.labels
-        with engine_answers("making external volumes and networks"):
-            for name in (*self._plan.external_volumes, control.external_volume(self.identity)):
-                self.engine.client.volumes.create(name, labels=labels)
-            for name in self._plan.external_networks:
-                try:
-                    self.engine.client.api.inspect_network(name)
-                except NotFound:
-                    self.engine.client.networks.create(name, labels=labels, check_duplicate=True)
-
-    def _image(self, service: str) -> str:
-        return str(self.config["services"][service].get("image") or f"{self.compose.project}-{service}")
-
-    def _built_images(self) -> dict[str, str]:
-        return {
-            name: self._image(name) for name in self.services() if self.config["services"][name].get("build")
-        }
-
-    def _label_image_volumes(self) -> None:
-        """Give a label to the anonymous volumes that images declare, which the engine would make without one."""
-        from docker.errors import ImageNotFound
-
-        declared = {}
-        pulled = False
-        for name in self.config["services"]:
-            reference = self._image(name)
-            try:
-                image = self.engine.client.images.get(reference)
-            except ImageNotFound:
-                if not pulled:
-                    self.compose.run("pull", "--ignore-buildable", "--policy", "missing", timeout=UP_TIMEOUT)
-                    pulled = True
-                image = self.engine.client.images.get(reference)
-            declared[name] = list(image.attrs["Config"].get("Volumes") or {})
-        self._override, changes = isolation.with_anonymous_volumes(
-            self._override, self.config, declared, self.identity
-        )
-        if changes:
-            self._changes += changes
-            self._settle()
+    def _make_external(self, plan: isolation.Isolation | None = None) -> None:
+        preparation.make_external(self.engine, plan or self._arrangement.plan, self.identity)
 
 
 def _label_of(service: str | None) -> tuple[str, ...]:

@@ -17,15 +17,19 @@ KEEPING_TAGS = (None, "", "missing", "if_not_present", "never", "build")
 REMEDY = "this is a fault of the harness: please report it with the Compose file; nothing was started"
 
 
-def violations(config: dict[str, Any], identity: Identity, read_only: Iterable[str] = ()) -> list[Refusal]:
+def violations(
+    config: dict[str, Any], identity: Identity, read_only: Iterable[str] = (), *, project: str | None = None
+) -> list[Refusal]:
     """Everything in the isolated configuration that could reach what is not the run's own.
 
-    `read_only` are the paths outside the workspace that the scenario lets the stack mount read-only.
+    `read_only` are the paths outside the workspace that the scenario lets the stack mount read-only; `project` is
+    its name where it is not the one that the stack began as.
     """
+    expected = project or identity.project
     allowed = {posixpath.normpath(path) for path in read_only}
     found: list[Refusal] = []
-    if config.get("name") != identity.project:
-        found.append(_violation("name", f"the project is {config.get('name')}, not {identity.project}"))
+    if config.get("name") != expected or not expected.startswith(identity.project):
+        found.append(_violation("name", f"the project is {config.get('name')}, not {expected}"))
     for name, service in (config.get("services") or {}).items():
         found += service_refusals(name, service)
         found += _service(name, service, identity, allowed)

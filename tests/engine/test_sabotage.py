@@ -38,7 +38,10 @@ pytestmark = pytest.mark.engine
 MOST_CALLS = 8
 CASES = every_entry()
 WITH_SCRIPTS = ("backup-restore", RESTORED)
-each_event = pytest.mark.parametrize("name", CASES)
+RARELY = ("deploy interrupted",)  # long, and its parts are tried in test_changed_stack.py
+each_event = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] if name in RARELY else []) for name in CASES]
+)
 
 
 @pytest.fixture(scope="module")

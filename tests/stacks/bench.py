@@ -48,10 +48,10 @@ class Bench:
 
 
 @contextmanager
-def bench(directory: Path, events: dict[str, EventEntry], times: int) -> Iterator[Bench]:
-    """Open a stack for a scenario that has each of the events so many times."""
+def bench(directory: Path, events: dict[str, EventEntry], times: int, **parts: Any) -> Iterator[Bench]:
+    """Open a stack for a scenario that has each of the events so many times; `parts` as for `write_scenario`."""
     listed = [(name, entry) for name, entry in events.items() for _ in range(times)]
-    scenario = load(write_scenario(directory, [entry for _, entry in listed]))
+    scenario = load(write_scenario(directory, [entry for _, entry in listed], **parts))
     planned = list(zip((name for name, _ in listed), scenario.steps, strict=True))
 
     def of(wanted: str) -> Iterable[PlannedEvent]:

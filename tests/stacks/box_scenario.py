@@ -12,6 +12,7 @@ from persistence_tests.events import EVENTS
 BOX = Path(__file__).parent / "box"
 COMMANDS = {"backup": "./backup.sh", "restore": "./restore.sh {archive}"}
 REQUIRED = {**COMMANDS, "service": "box", "command": "sh -c 'cat > /files/{name}'"}
+REQUIRED_OF = {"deploy": {"command": "./deploy.sh"}}
 VOLUME = {"volume": "files"}
 DIRECT = {"service": "box", "root": "/files"}
 WRITES = {"through": "direct", "into": ["."], "files": 3, "sizes": [100, 4096, 5000], "names": "plain"}
@@ -25,6 +26,7 @@ VARIANTS: dict[str, Entry] = {
     "kill while writing": {"kill": {"while": "writing"}},
     "crash while writing": {"crash": {"while": "writing"}},
     RESTORED: {"volume-recreate": COMMANDS},
+    "deploy interrupted": {"deploy": {"command": "./deploy.sh", "interrupt": "starting"}},
 }
 """Events in another shape than the plainest."""
 
@@ -32,7 +34,8 @@ VARIANTS: dict[str, Entry] = {
 def plain_entry(name: str) -> Entry:
     """An event as a scenario lists it, with no option but those that it cannot do without."""
     required = [key for key, field in EVENTS[name].Options.model_fields.items() if field.is_required()]
-    return {name: {key: REQUIRED[key] for key in required}} if required else name
+    values = REQUIRED | REQUIRED_OF.get(name, {})
+    return {name: {key: values[key] for key in required}} if required else name
 
 
 def every_entry() -> dict[str, Entry]:

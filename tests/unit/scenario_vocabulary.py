@@ -107,6 +107,7 @@ class BackupOptions(Options):
 class Backup(Plain):
     name = "backup-restore"
     summary = "the stack's own backup is restored"
+    own_commands = ("backup", "restore")
     Options: ClassVar[type[Options]] = BackupOptions
 
 

@@ -65,10 +65,25 @@ UNSERVED = case(
     Symptom.UNSERVED, "restart", NAMED, paths=("proxy",), serving=("api",), statuses=frozenset({404})
 )
 
+REMOVED = case(Symptom.MISSING, "deploy", NAMED, remade=frozenset({"api"}), destroyed=frozenset({"media"}))
+RENAMED = case(Symptom.ORPHANED, "rename-project", NAMED, found_on=("shop_media",))
+EDITED = case(
+    Symptom.ORPHANED,
+    "up-changed",
+    NAMED,
+    former=configuration(NAMED | {"source": "old"}),
+    found_on=("shop_old",),
+    remade=frozenset({"api"}),
+)
+NAMED_OTHERWISE = Configuration(
+    {"services": {"api": {"volumes": [NAMED]}}, "volumes": {"media": {"name": "other"}}}, {}
+)
+
 EXPLAINED = {
     "tmpfs": [
         TMPFS,
         dataclasses.replace(TMPFS, configuration=configuration(tmpfs="/srv:size=1m")),
+        dataclasses.replace(TMPFS, finding=finding(Symptom.MISSING, "deploy"), remade=frozenset({"api"})),
         dataclasses.replace(
             WIPED,
             configuration=Configuration(
@@ -87,11 +102,15 @@ EXPLAINED = {
         dataclasses.replace(
             LAYER, configuration=configuration(NAMED | {"source": "cache", "target": "/var/cache"})
         ),
+        # The record says whose container was made anew: then any event can have done it.
+        dataclasses.replace(LAYER, finding=finding(Symptom.MISSING, "deploy"), remade=frozenset({"api"})),
+        dataclasses.replace(LAYER, finding=finding(Symptom.MISSING, "rename-project")),
         # A volume below the root does not hold what lies beside it.
         dataclasses.replace(LAYER, configuration=configuration(NAMED | {"target": "/srv/media/other"})),
     ],
     "anonymous-volume": [
         ANONYMOUS,
+        dataclasses.replace(ANONYMOUS, finding=finding(Symptom.ORPHANED, "rename-project")),
         # From the image's VOLUME: only the engine knows of it.
         dataclasses.replace(
             ANONYMOUS,
@@ -99,6 +118,26 @@ EXPLAINED = {
                 mounts=[{"kind": "volume", "source": "3f2a", "target": "/srv/media"}]
             ),
         ),
+    ],
+    "volume-removed": [
+        REMOVED,
+        dataclasses.replace(REMOVED, finding=finding(Symptom.MISSING, "up-changed")),
+        dataclasses.replace(REMOVED, finding=finding(Symptom.MISSING, "run-once")),
+        # No direct path is declared: the volume's own path has shown it.
+        dataclasses.replace(REMOVED, service=None, root=None, volume="media"),
+    ],
+    "project-volume": [
+        RENAMED,
+        dataclasses.replace(RENAMED, service=None, root=None, volume="media"),
+    ],
+    "other-volume": [
+        EDITED,
+        dataclasses.replace(
+            EDITED, finding=finding(Symptom.MISSING, "up-changed", paths=("direct",)), found_on=()
+        ),
+        dataclasses.replace(EDITED, configuration=configuration()),
+        dataclasses.replace(EDITED, configuration=configuration(tmpfs="/srv/media")),
+        dataclasses.replace(EDITED, configuration=NAMED_OTHERWISE, former=configuration(NAMED)),
     ],
     "incomplete-restore": [RESTORED],
     "merging-restore": [MERGED],
@@ -141,6 +180,23 @@ UNEXPLAINED = {
     ),
     "an anonymous volume survives recreate": dataclasses.replace(
         ANONYMOUS, finding=finding(Symptom.MISSING, "recreate"), found_on=()
+    ),
+    "the deploy removed another volume": dataclasses.replace(REMOVED, destroyed=frozenset({"cache"})),
+    "the deploy removed a volume that held something else": dataclasses.replace(
+        REMOVED, configuration=configuration({"type": "bind", "source": "./m", "target": "/srv/media"})
+    ),
+    "the deploy removed a volume and had to put back what it held": dataclasses.replace(
+        REMOVED, fate=DataFate.RESTORED, intact=frozenset()
+    ),
+    "a deploy may itself have removed files of a volume that stayed": dataclasses.replace(
+        REMOVED, destroyed=frozenset()
+    ),
+    "missing after the project was renamed, and on no other volume": dataclasses.replace(
+        RENAMED, finding=finding(Symptom.CORRUPTED, "rename-project")
+    ),
+    "edited, and the mount is as it was": dataclasses.replace(EDITED, former=configuration(NAMED)),
+    "the record says that the container stayed": dataclasses.replace(
+        LAYER, finding=finding(Symptom.MISSING, "up-changed"), remade=frozenset({"proxy"})
     ),
     "a named volume left behind is not an anonymous one": case(Symptom.ORPHANED, "down-up", NAMED, found_on=("old",)),
     "nothing at all is back: restored elsewhere, or wiped again": dataclasses.replace(RESTORED, intact=frozenset()),

@@ -11,10 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from persistence_tests.errors import StackError
 from persistence_tests.events import EVENTS
 from persistence_tests.events.archive import CommandFailed, back_up, restore
 from persistence_tests.events.base import Event
-from persistence_tests.events.configuration import built, own_volumes, remade_with, restarted_with
+from persistence_tests.events.configuration import (
+    building,
+    own_volumes,
+    remade_with,
+    restarted_with,
+    running_images_of,
+    volumes_unlike,
+)
 from persistence_tests.events.evidence import signal_number
 from persistence_tests.events.gate import Gate
 from persistence_tests.events.waiting import wait_until
@@ -24,6 +32,7 @@ from persistence_tests.stack.state import Store
 
 COMMANDS = {"backup": "./b", "restore": "./r {archive}"}
 REQUIRED = {**COMMANDS, "service": "api", "command": "import {name}"}
+DEPLOY = {"command": "./deploy.sh"}
 
 
 def required(name: str) -> dict[str, Any]:
@@ -55,6 +64,26 @@ def made(name: str, **options: Any) -> Event:
         ("scale", {"service": "api"}, "scale api to 2 and back"),
         ("scale", {"service": "api", "to": 5, "while": "writing"}, "scale api to 5 and back while writing"),
         ("run-once", {"service": "api", "command": "import {name}"}, "run-once in api"),
+        ("image-upgrade", {}, "image-upgrade"),
+        (
+            "image-upgrade",
+            {"service": "api", "build_args": {"V": "2"}, "dockerfile": "Dockerfile.next"},
+            "image-upgrade api (V=2; Dockerfile.next)",
+        ),
+        ("up-changed", {"file": "next.yaml", "yes": True}, "up-changed next.yaml -y"),
+        (
+            "up-changed",
+            {"edits": {"services": {"api": {}, "db": {}}, "name": "x"}},
+            "up-changed services.api, services.db, name",
+        ),
+        ("rename-project", {}, "rename-project"),
+        ("deploy", DEPLOY, "deploy"),
+        ("deploy", {**DEPLOY, "interrupt": "Building"}, 'deploy, interrupted at "Building"'),
+        (
+            "deploy",
+            {**DEPLOY, "interrupt": "Building", "signal": "SIGINT"},
+            'deploy, interrupted at "Building" by SIGINT',
+        ),
     ],
 )
 def test_titles(name: str, options: dict[str, Any], title: str) -> None:
@@ -91,6 +120,15 @@ def test_titles(name: str, options: dict[str, Any], title: str) -> None:
         ("run-once", {"service": "api", "command": "import {directory}"}),
         ("run-once", {"service": "api", "command": "sh -c 'cat > {name}"}),
         ("backup-restore", {"backup": "", "restore": "./r"}),
+        ("image-upgrade", {"dockerfile": "a", "append": "RUN true"}),
+        ("image-upgrade", {"build_args": {"A": None}}),
+        ("up-changed", {"edits": {}}),
+        ("up-changed", {"edits": {"services": {}}, "file": "next.yaml"}),
+        ("deploy", {}),
+        ("deploy", {**DEPLOY, "interrupt": "("}),
+        ("deploy", {**DEPLOY, "interrupt": []}),
+        ("deploy", {**DEPLOY, "signal": "SIGKILL"}),
+        ("deploy", {**DEPLOY, "interrupt": "a", "signal": "SIGHUP"}),
     ],
 )
 def test_options_that_are_refused(name: str, options: dict[str, Any]) -> None:
@@ -136,7 +174,7 @@ def test_fates_and_resets() -> None:
     destroying = {"down-volumes", "volume-recreate"}
     for name in EVENTS:
         event = made(name, **required(name))
-        assert event.resets is (name in destroying)
+        assert event.resets is (name in {*destroying, "rename-project"})
         expected = DataFate.RESTORED if name == "backup-restore" else DataFate.KEPT
         assert event.fate() is (DataFate.DESTROYED if name in destroying else expected)
     assert made("volume-recreate", **COMMANDS).fate() is DataFate.RESTORED
@@ -146,7 +184,9 @@ def test_fates_and_resets() -> None:
     ("names", "lose", "keep"),
     [
         (("restart", "stop-start", "kill", "crash"), Store.TMPFS, Store.LAYER),
-        (("recreate", "down-up", "rebuild"), Store.LAYER, Store.NAMED),
+        (("recreate", "down-up", "rebuild", "image-upgrade", "up-changed"), Store.LAYER, Store.NAMED),
+        (("deploy",), Store.LAYER, Store.NAMED),
+        (("rename-project",), Store.NAMED, Store.EXTERNAL),
         (("down-volumes", "volume-recreate"), Store.NAMED, Store.EXTERNAL),
         (("backup-restore",), Store.AFTER_BACKUP, Store.BEFORE_BACKUP),
         (("up",), None, Store.NAMED),
@@ -182,17 +222,37 @@ CONFIG: dict[str, Any] = {
 
 
 def test_what_a_rebuild_reaches() -> None:
-    assert built(CONFIG, "p") == {"api", "worker", "named", "twin"}
-    remade = remade_with(CONFIG, built(CONFIG, "p"))
+    assert building(CONFIG) == ("api", "named")
+    built = running_images_of(CONFIG, "p", building(CONFIG))
+    assert built == {"api", "worker", "named", "twin"}
+    assert running_images_of(CONFIG, "p", ["named", "worker"]) == {"named", "twin"}
+    remade = remade_with(CONFIG, built)
     assert remade == {"api", "worker", "named", "twin", "shares", "deeper", "volumes"}
     assert restarted_with(CONFIG, remade) == {"follower"}
     assert remade_with(CONFIG, {"deeper"}) == {"deeper"}
-    assert built({}, "p") == frozenset()
+    assert running_images_of({}, "p", ()) == frozenset()
 
 
 def test_external_volumes_are_not_the_projects_own() -> None:
     assert own_volumes(CONFIG) == ("a", "c")
     assert own_volumes({}) == ()
+
+
+def test_volumes_that_compose_would_make_anew() -> None:
+    def config(**volumes: Any) -> dict[str, Any]:
+        return {"volumes": {key: {"name": f"p_{key}", **volume} for key, volume in volumes.items()}}
+
+    before = config(a={}, b={"labels": {"x": "1"}}, c={"driver": "local"}, d={}, e={})
+    after = config(
+        a={"driver_opts": {"type": "tmpfs"}},
+        b={"labels": {"x": "1"}},
+        c={"driver": "local", "labels": {"x": "1"}},
+        d={"name": "other", "labels": {"x": "1"}},
+        e={"external": True, "labels": {"x": "1"}},
+        f={"labels": {"x": "1"}},
+    )
+    assert volumes_unlike(before, after) == ("a", "c")
+    assert volumes_unlike({}, after) == ()
 
 
 @settings(deadline=None)
@@ -293,3 +353,68 @@ def test_options_that_were_given_reach_the_event() -> None:
     stack = SimpleNamespace(config=CONFIG, volume=lambda key: f"p_{key}", control=SimpleNamespace())
     event.prepare(cast("Any", stack))
     assert getattr(event, "_own") == {}  # noqa: B009  neither media nor the control's volume is in this configuration
+
+
+def test_one_entry_for_each_step_of_a_deploy() -> None:
+    spread = EVENTS["deploy"].spread
+    assert spread({**DEPLOY, "interrupt": ["a", "b"], "title": "t"}) == [
+        {**DEPLOY, "interrupt": "a", "title": "t"},
+        {**DEPLOY, "interrupt": "b", "title": "t"},
+    ]
+    for single in (DEPLOY, {**DEPLOY, "interrupt": "a"}, {**DEPLOY, "interrupt": []}, {"interrupt": 3}):
+        assert spread(single) == [single]
+    assert EVENTS["kill"].spread({"service": ["a", "b"]}) == [{"service": ["a", "b"]}]
+
+
+class EditedStack:
+    """A stack that keeps what its Compose file is edited to."""
+
+    def __init__(self, workspace: Path, build: dict[str, Any]) -> None:
+        self.config: dict[str, Any] = {"services": {"api": {"build": build}, "db": {"image": "db"}}}
+        self.project = "p"
+        self.control = SimpleNamespace(service="control")
+        self.identity = SimpleNamespace(workspace=str(workspace))
+        self.build: dict[str, Any] = {}
+        self.chosen: list[str] = []
+
+    def edit(self, changes: dict[str, Any]) -> None:
+        self.chosen = list(changes["services"])
+        for service in changes["services"].values():
+            self.build = service["build"]
+
+
+def upgraded(stack: EditedStack, **options: Any) -> dict[str, Any]:
+    made("image-upgrade", **options).prepare(cast("Any", stack))
+    return stack.build
+
+
+def test_an_upgrade_without_options_is_another_label_each_time(tmp_path: Path) -> None:
+    stack = EditedStack(tmp_path, {"context": str(tmp_path)})
+    first, second = upgraded(stack), upgraded(stack)
+    assert set(first) == set(second) == {"labels"}
+    assert first != second
+    assert stack.chosen == ["api"]
+
+
+def test_an_upgrade_says_what_its_options_say(tmp_path: Path) -> None:
+    stack = EditedStack(tmp_path, {"context": str(tmp_path)})
+    build = upgraded(stack, build_args={"V": "2"}, dockerfile="Dockerfile.next", service="api")
+    assert build == {"args": {"V": "2"}, "dockerfile": "Dockerfile.next"}
+
+
+def test_an_instruction_is_appended_to_a_copy_of_the_dockerfile(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile.api").write_text("FROM a\nRUN b")
+    stack = EditedStack(tmp_path, {"context": str(tmp_path), "dockerfile": "Dockerfile.api"})
+    build = upgraded(stack, append="RUN c")
+    assert Path(build["dockerfile"]).read_text() == "FROM a\nRUN b\nRUN c\n"
+    assert (tmp_path / "Dockerfile.api").read_text() == "FROM a\nRUN b"
+    inline = EditedStack(tmp_path, {"context": str(tmp_path), "dockerfile_inline": "FROM $$BASE"})
+    assert upgraded(inline, append="RUN echo $HOME") == {
+        "dockerfile_inline": "FROM $$BASE\nRUN echo $$HOME\n"
+    }
+
+
+def test_a_dockerfile_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    stack = EditedStack(tmp_path, {"context": "https://example.org/a.git"})
+    with pytest.raises(StackError, match="the Dockerfile of api cannot be read"):
+        upgraded(stack, append="RUN c")

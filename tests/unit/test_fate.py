@@ -104,7 +104,9 @@ def test_a_server_alone_does_not_say_where_it_keeps_them() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(EVENTS) - set(DESTROYING)))
 def test_other_events_have_the_fate_that_they_say(name: str) -> None:
-    event = made(name, **(COMMANDS if name == "backup-restore" else {}))
+    values = {**COMMANDS, "service": "app", "command": "cp {name} /files"}
+    fields = EVENTS[name].Options.model_fields
+    event = made(name, **{key: values[key] for key, field in fields.items() if field.is_required()})
     assert of(event, DIRECT, volume("own", "/files")) is event.fate()
     assert event.fate() is not DataFate.DESTROYED
 

@@ -29,6 +29,7 @@ from persistence_tests.model.records import (
     RunEnded,
     ScenarioBegan,
     ScenarioEnded,
+    StackChanged,
     StackPrepared,
     StepFaulted,
     StepSkipped,
@@ -147,7 +148,7 @@ def test_deep_values_of_a_configuration_are_read_or_refused(check: Check) -> Non
 
 NOT_NEEDED = {
     RunBegan, StackPrepared, BaselineListed, AbsenceProbed, ScenarioEnded, RunEnded, StepSkipped, StepFaulted,
-    FoundElsewhere, Checkpointed,
+    FoundElsewhere, Checkpointed, StackChanged,
 }  # fmt: skip
 """Without these the verdict of a step stands: they are words, or make it stricter, or are not in these histories."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,36 @@ def test_an_upload_that_is_never_so_large_is_no_gate(tmp_path: Path) -> None:
     assert "no upload has more than 4096 bytes: the largest file that is written has 4096" in message
     assert "write a smaller number here, or a larger size in `writes`" in message
     assert ":14:58" in message
+
+
+def test_one_entry_may_be_several_steps(tmp_path: Path) -> None:
+    steps = {"command": "./deploy.sh", "interrupt": ["Building", "Starting"]}
+    events = f"events:\n  - restart\n  - deploy: {json.dumps(steps)}\n  - restart\n"
+    content = SOUND.replace("events:\n  - restart\n", events)
+    content = content.replace("compose: compose.yaml", "compose: compose.yaml\n  commands: follow-project")
+    content = content.replace("Force kill container: kill", "Deploy: deploy-2")
+    scenario = load(written(tmp_path, content))
+    assert [(s.step, s.entry, s.planned.line - scenario.steps[0].planned.line) for s in scenario.steps] == [
+        ("restart", 0, 0),
+        ("deploy", 1, 1),
+        ("deploy-2", 1, 1),
+        ("restart-2", 2, 2),
+        ("kill", 3, 3),
+    ]
+    assert [step.event.title for step in scenario.steps[1:3]] == [
+        'deploy, interrupted at "Building"',
+        'deploy, interrupted at "Starting"',
+    ]
+
+
+def test_an_error_in_one_of_several_steps_is_said_at_its_entry(tmp_path: Path) -> None:
+    entry = '- deploy: { command: ./deploy.sh, interrupt: ["a", "("], titel: x }'
+    content = SOUND.replace("- restart", f"{entry}\n  - restart: {{ titel: y }}")
+    with pytest.raises(ScenarioError) as error:
+        load(written(tmp_path, content))
+    said = [(problem.line, problem.what) for problem in error.value.problems]
+    line = next(i for i, text in enumerate(content.splitlines(), 1) if "deploy" in text)
+    assert sorted({at for at, _ in said}) == [line, line + 1]
+    assert sum("titel" in what for at, what in said if at == line) == 1
+    assert any("regular expression" in what for _, what in said)
+    assert any("own commands may not run" in what for _, what in said)

@@ -1,0 +1,129 @@
+"""How a stack stands: its Compose files, its directory, its project's name, and what isolation makes of them.
+
+It begins as the scenario says; `Stack.edit` and `Stack.rename_directory` put another arrangement in its place, which
+goes through the same isolation and the same second net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from persistence_tests.stack import isolation, override, preparation, workspace
+from persistence_tests.stack.compose import Compose
+from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.identity import Identity
+from persistence_tests.stack.refusal import refuse
+from persistence_tests.stack.spec import StackSpec
+from persistence_tests.stack.verification import violations
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """`project` is the name that Compose is given; `identity.project` the one by which everything is labelled.
+
+    `original` is the user's configuration, of all profiles; `isolated` the same under `override`, `config` that of
+    the services that run.
+    """
+
+    spec: StackSpec
+    identity: Identity
+    project: str
+    original: dict[str, Any]
+    plan: isolation.Isolation
+    override: dict[str, Any]
+    compose: Compose
+    changes: tuple[str, ...]
+    isolated: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def mounted_as_is(self) -> tuple[str, ...]:
+        """Paths outside the workspace that the scenario lets the stack mount read-only."""
+        return tuple(bind.source for bind in self.plan.binds if bind.inside is None)
+
+
+def planned(
+    spec: StackSpec,
+    identity: Identity,
+    resolved: preparation.Resolved,
+    taken_subnets: Iterable[str],
+    engine: Engine,
+) -> isolation.Isolation:
+    """What isolation makes of the user's configuration. Raises StackRefused with everything that cannot be isolated."""
+    directory = spec.project_directory
+    plan = isolation.isolate(
+        resolved.original,
+        resolved.shadow,
+        active=resolved.active,
+        identity=identity,
+        spec=spec,
+        project_directory=str(directory),
+        taken_subnets=taken_subnets,
+    )
+    if refusals := [*plan.refusals, *workspace.bind_refusals(plan.binds, directory, engine.socket)]:
+        raise refuse(refusals, str(spec.compose[-1]))
+    return plan
+
+
+def arranged(
+    spec: StackSpec,
+    identity: Identity,
+    project: str,
+    original: dict[str, Any],
+    plan: isolation.Isolation,
+    engine: Engine,
+    *,
+    edition: int = 0,
+    image_volumes: Mapping[str, Iterable[str]] | None = None,
+) -> Arrangement:
+    """Write the override, resolve the whole again, verify. Raises StackRefused if the second net catches something.
+
+    The control service of another `edition` is another one to Compose. `image_volumes` as for `labelled`.
+    """
+    directory = Path(identity.project_directory)
+    file = Path(identity.workspace) / (f"override-{edition}.yaml" if edition else "override.yaml")
+    compose = Compose(
+        engine_url=engine.url,
+        project=project,
+        directory=directory,
+        files=(*(preparation.moved(path, spec, identity) for path in spec.compose), file),
+        profiles=spec.profiles,
+        env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
+        env=spec.env,
+    )
+    document = preparation.with_control(plan.override, identity, edition)
+    made = Arrangement(spec, identity, project, original, plan, document, compose, plan.changes, {}, {})
+    return labelled(_settled(made), image_volumes or {})
+
+
+def labelled(arrangement: Arrangement, image_volumes: Mapping[str, Iterable[str]]) -> Arrangement:
+    """With a label on the anonymous volumes that images declare; `image_volumes` has their targets by service."""
+    known = {
+        name: targets for name, targets in image_volumes.items() if name in arrangement.config["services"]
+    }
+    document, changes = isolation.with_anonymous_volumes(
+        arrangement.override, arrangement.config, known, arrangement.identity
+    )
+    if not changes:
+        return arrangement
+    changed = (*arrangement.changes, *changes)
+    return _settled(replace(arrangement, override=document, changes=changed))
+
+
+def _settled(arrangement: Arrangement) -> Arrangement:
+    compose = arrangement.compose
+    compose.files[-1].write_text(override.render(arrangement.override))
+    with ThreadPoolExecutor(2) as pool:
+        everything = pool.submit(compose.config, all_profiles=True)
+        running = pool.submit(compose.config)
+        isolated, config = everything.result(), running.result()
+    identity = arrangement.identity
+    found = violations(isolated, identity, arrangement.mounted_as_is, project=arrangement.project)
+    binds, home = arrangement.plan.binds, Path(identity.project_directory)
+    if found := [*found, *workspace.escapes(binds, home, Path(identity.workspace))]:
+        raise refuse(found, str(arrangement.spec.compose[-1]))
+    return replace(arrangement, isolated=isolated, config=config)
