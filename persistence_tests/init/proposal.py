@@ -10,10 +10,11 @@ from pathlib import Path
 
 from persistence_tests.init.nginx import Forwarded
 from persistence_tests.init.project import Project
-from persistence_tests.init.services import Service, is_below
+from persistence_tests.init.services import Service, is_below, is_directory
 from persistence_tests.init.stores import FILES, Store
 from persistence_tests.init.wellknown import Content
-from persistence_tests.stack.isolation import DOCKER_SOCKETS, inside_project, isolate
+from persistence_tests.stack.identity import Identity
+from persistence_tests.stack.isolation import DOCKER_SOCKETS, Isolation, inside_project, isolate
 from persistence_tests.stack.refusal import Refusal
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.workspace import bind_refusals
@@ -58,6 +59,8 @@ class Proposal:
     setup: str = ""
     binds: dict[str, str] = field(default_factory=dict)
     copied: list[str] = field(default_factory=list)
+    without: dict[str, Refusal] = field(default_factory=dict)
+    """Services that are left out, each with a reason."""
     refusals: list[Refusal] = field(default_factory=list)
     events: list[str | tuple[str, dict[str, str]]] = field(default_factory=list)
 
@@ -176,8 +179,6 @@ def _health_url(service: Service) -> tuple[int, str] | None:
 
 def _isolation(proposal: Proposal) -> None:
     """What replaces binds of the machine, what is copied, and what a run would still refuse."""
-    from persistence_tests.stack.identity import Identity
-
     project = proposal.project
     home = str(project.directory)
     config = project.config
@@ -189,22 +190,49 @@ def _isolation(proposal: Proposal) -> None:
         device = str(((volume or {}).get("driver_opts") or {}).get("device") or "").replace("$$", "$")
         if device.startswith("/") and inside_project(device, home) is None:
             proposal.binds.setdefault(device, _stand_in(device))
-    spec = StackSpec(project.files, binds=proposal.binds)
-    identity = Identity("init", "persistence-init", "/nonexistent", "/nonexistent/stack")
-    plan = isolate(
-        config, config, active=project.active, identity=identity, spec=spec, project_directory=home
-    )
+    plan = _plan(proposal)
+    needed = {proposal.store.writer.name, *(url.service for url in proposal.urls)}
+    for name in proposal.project.active:
+        reasons = [each for each in plan.refusals if each.where.startswith(f"services.{name}.")]
+        if reasons and name not in needed and not _is_shared(project, name):
+            proposal.without[name] = reasons[0]
+    plan = _plan(proposal) if proposal.without else plan
     proposal.refusals = [*plan.refusals, *bind_refusals(plan.binds, project.directory)]
     chosen = proposal.store.key if proposal.store.kind == "bind" else ""
     for bind in plan.binds:
         source = Path(os.path.normpath(project.directory / (bind.inside or ".")))
-        if bind.inside is None or bind.replaced or not bind.writable or not source.is_dir():
+        if bind.inside is None or bind.replaced or not bind.writable or not is_directory(source):
             continue
         if any(is_below(str(needed), str(source)) for needed in project.files):
             continue  # comes along anyway
         name = f"./{source.relative_to(project.directory)}"
         if name not in proposal.copied and _comes_along(source, str(source) == chosen, proposal):
             proposal.copied.append(name)
+
+
+def _plan(proposal: Proposal) -> Isolation:
+    """What a run would make of the stack."""
+    project = proposal.project
+    return isolate(
+        project.config,
+        project.config,
+        active=project.active,
+        identity=Identity("init", "persistence-init", "/nonexistent", "/nonexistent/stack"),
+        spec=StackSpec(project.files, binds=proposal.binds, without=frozenset(proposal.without)),
+        project_directory=str(project.directory),
+    )
+
+
+def _is_shared(project: Project, name: str) -> bool:
+    """Whether another service lives in this one's network or uses its volumes."""
+    for service in project.services.values():
+        uses = [
+            *(service.get("volumes_from") or ()),
+            *(str(service.get(key) or "") for key in ("network_mode", "pid", "ipc")),
+        ]
+        if any(use == f"service:{name}" or use.partition(":")[0] == name for use in uses):
+            return True
+    return False
 
 
 def _stand_in(source: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from persistence_tests.stack.onlooker import ImageFacts
 
 MOST_BYTES = 256 * 1024  # of a configuration file
+MOST_FILES = 100
 NGINX = "/etc/nginx"
 _SERVER_PORT = re.compile(r":(\d+)$")
 
@@ -64,6 +65,14 @@ class Service:
 
 def is_below(path: str, directory: str) -> bool:
     return f"{path.rstrip('/')}/".startswith(f"{directory.rstrip('/')}/")
+
+
+def is_directory(path: Path) -> bool:
+    """False, too, where nobody may look, and for a name that is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def read_services(
@@ -197,9 +206,10 @@ def _nginx_files(
                 places.append((target, context / source.lstrip("/")))
     found: dict[str, str] = {}
     for target, place in places:
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for file in files[:100]:
-            inside = posixpath.join(target, os.path.relpath(file, place)) if place.is_dir() else target
+        directory = is_directory(place)
+        files = [Path(top) / name for top, _, names in os.walk(place) for name in sorted(names)]
+        for file in files[:MOST_FILES] if directory else [place]:
+            inside = posixpath.join(target, os.path.relpath(file, place)) if directory else target
             if (text := _text(file)) is not None:
                 found[inside] = _filled(text, own.environment) if inside.endswith(".template") else text
     for entry in service.get("configs") or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from persistence_tests.init.nginx import Served
 from persistence_tests.init.project import Project
-from persistence_tests.init.services import Mount, Service, is_below
+from persistence_tests.init.services import Mount, Service, is_below, is_directory
 from persistence_tests.init.wellknown import Content, Known, known_directory
 
 FILES = re.compile(
@@ -25,9 +26,10 @@ PASSING = re.compile(
     r"|certs?|ssl|letsencrypt|secrets?|keys?|npm|pip|target|dist|build|src|code)([^a-z]|$)"
 )
 _VARIABLE = re.compile(
-    r"(MEDIA|UPLOADS?|FILES?|STORAGE|ATTACHMENTS?|DOCUMENTS?|IMAGES?|PHOTOS?|DATA|ASSETS|BACKUPS?|SQLITE|DATABASE|DB)"
+    r"(MEDIA|UPLOADS?|FILES|STORAGE|ATTACHMENTS?|DOCUMENTS?|IMAGES?|PHOTOS?|DATA|ASSETS|BACKUPS?|SQLITE|DATABASE|DB)"
     r"(_?(ROOT|DIR|DIRECTORY|PATH|FOLDER|HOME|LOCATION|FILE|NAME))?$"
 )
+_OTHER = re.compile(r"STATIC|URL|CERT|SSL|KEY|SECRET|CONFIG|LOG|CACHE|TE?MP|SOCKET|TEMPLATE|MODULE")
 _SQLITE = re.compile(r"^(?:sqlite(?:\+\w+)?:///|file:)(/[^?]+)")
 _NOISE = re.compile(
     r"^/(proc|sys|dev|run|tmp|var/(run|tmp|cache|log|lock|spool)|etc|root|usr|lib\w*|s?bin|boot)(/|$)"
@@ -101,7 +103,9 @@ def _mounted(project: Project, services: list[Service]) -> Iterator[Store]:
 
 def _is_directory(source: Path) -> bool:
     """What is not there yet will be made, as a directory."""
-    return source.is_dir() or not (source.exists() or source.suffix in (".sock", ".conf", ".json", ".yml"))
+    return is_directory(source) or not (
+        os.path.lexists(source) or source.suffix in (".sock", ".conf", ".json", ".yml")
+    )
 
 
 def _serves_only(service: Service) -> bool:
@@ -173,7 +177,7 @@ def data_variables(service: Service) -> Iterator[tuple[str, str]]:
         name = variable.upper()
         if sqlite := _SQLITE.match(value):
             yield variable, posixpath.dirname(posixpath.normpath(sqlite[1]))
-        elif _VARIABLE.search(name) and "STATIC" not in name and "URL" not in name:
+        elif _VARIABLE.search(name) and not _OTHER.search(name):
             if value.startswith("/") and len(value) > 1:
                 path = posixpath.normpath(value)
             elif re.fullmatch(r"\.?/?[\w-][\w./-]*", value) and re.search(r"DIR|FOLDER|ROOT|PATH", name):

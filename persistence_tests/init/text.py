@@ -68,6 +68,9 @@ def _stack(proposal: Proposal, beside: Path) -> Iterator[str]:
         yield f"  compose: {scalar(files[0])}"
     else:
         yield f"  compose: [{', '.join(map(scalar, files))}]"
+    if proposal.without:
+        yield f"  {EDIT} left out, because they would reach your own machine; the stack must do without them"
+        yield f"  without: [{', '.join(map(scalar, proposal.without))}]"
     if project.unset:
         yield f"  {EDIT} nothing sets these, so that Compose takes them as empty"
         yield f"  # env: {_inline(dict.fromkeys(project.unset, '…'))}"

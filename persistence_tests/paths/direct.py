@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class DirectPath:
     def __init__(self, name: str, config: DirectConfig, stack: Stack) -> None:
         self._stack = stack
         self._config = config
-        self._root = "/".join(filter(None, (config.root.rstrip("/"), config.under))) or "/"
+        self._root = posixpath.join(config.root, config.under) if config.under else config.root
         self._user = config.user or ""
         detail = {"service": config.service, "title": config.title}
         self.declared = PathDeclared(

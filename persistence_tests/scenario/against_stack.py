@@ -33,6 +33,7 @@ def check_against(scenario: Scenario, resolved: Mapping[str, Any]) -> list[Probl
     """
     problems = [
         *_profiles(scenario, resolved),
+        *_without(scenario, resolved),
         *_binds(scenario, resolved),
         *_paths(scenario, resolved),
         *_events(scenario, resolved),
@@ -53,6 +54,11 @@ def _missing_service(
         remedy = did_you_mean(service, _services(resolved), "its services are")
         what = f"the stack has no service `{shorten(service)}`"
         return scenario.document.problem(location, what, remedy)
+    if service in scenario.stack.without:
+        what = f"the service `{service}` is left out"
+        return scenario.document.problem(
+            location, what, "take it out of `stack.without`, or name another one"
+        )
     profiles, chosen = found.get("profiles") or [], scenario.stack.profiles
     if profiles and "*" not in chosen and not set(profiles) & set(chosen):
         what = f"the service `{service}` is not brought up: it belongs to the profile {listed(profiles)}"
@@ -78,6 +84,19 @@ def _profiles(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Probl
             what = f"no service of the stack has the profile `{shorten(profile)}`"
             remedy = did_you_mean(profile, known, "there are")
             yield scenario.document.problem(("stack", "profiles", place), what, remedy)
+
+
+def _without(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]:
+    services = _services(resolved)
+    named = scenario.document.at(("stack", "without")) if scenario.stack.without else ()
+    for place, service in enumerate(named):
+        if service not in services:
+            what = f"the stack has no service `{shorten(service)}`"
+            remedy = did_you_mean(service, services, "its services are")
+            yield scenario.document.problem(("stack", "without", place), what, remedy)
+    if services and scenario.stack.without >= services.keys():
+        what = "every service of the stack is left out"
+        yield scenario.document.problem(("stack", "without"), what, "leave the one in that keeps the files")
 
 
 def _bind_sources(resolved: Mapping[str, Any]) -> set[Path]:

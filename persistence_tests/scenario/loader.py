@@ -236,6 +236,7 @@ def _scenario(source: Path, content: bytes, document: Document, model: Any, word
             follow_project=stack.commands == "follow-project",
             binds=dict(stack.binds),
             copy=stack.copied,
+            without=frozenset(stack.without),
         ),
         ready=Ready(ready.path, ready.url, ready.within) if ready else None,
         paths=paths,

@@ -76,6 +76,11 @@ class StackPart(Part):
         description="The Compose file, relative to the scenario file; or a list, as for Compose's `-f`."
     )
     profiles: tuple[Text, ...] = Field(default=(), description="The Compose profiles to bring up.")
+    without: Annotated[tuple[Text, ...], AfterValidator(_unlike)] = Field(
+        default=(),
+        description="Services that are left out: those that reach your own machine and that the stack can do without.",
+        examples=[["traefik"]],
+    )
     env: dict[str, str] = Field(
         default={}, description="Environment of Compose and of the stack's own commands."
     )

@@ -18,7 +18,8 @@ class StackSpec:
 
     `binds` says what replaces a bind mount (or a volume's device) that lies outside the project directory: a
     directory below the project directory, or the path itself where it may be mounted read-only as it is.
-    `copy` are the data directories, below the project directory, that do not start empty.
+    `copy` are the data directories, below the project directory, that do not start empty. `without` are services
+    that are left out.
     """
 
     compose: tuple[Path, ...]
@@ -30,6 +31,7 @@ class StackSpec:
     follow_project: bool = False
     binds: dict[str, str] = field(default_factory=dict)
     copy: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
 
     @property
     def project_directory(self) -> Path:

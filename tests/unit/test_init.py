@@ -208,7 +208,7 @@ services:
     [
         # a variable says where, and nothing is mounted there: the classic loss is what is looked at
         (
-            "services: { app: { image: x, environment: { MEDIA_ROOT: /app/media } },"
+            "services: { app: { image: x, environment: { MEDIA_ROOT: /app/media, SSL_CERT_FILE: /etc/a/b.pem } },"
             " db: { image: 'postgres:16', volumes: ['pg:/var/lib/postgresql/data'] } }\nvolumes: { pg: }\n",
             "direct: { service: app, root: /, under: app/media }",
         ),
@@ -249,7 +249,29 @@ services:
 )  # fmt: skip
 def test_the_likeliest_store_is_chosen(compose: str, line: str, init: Any, tmp_path: Path) -> None:
     text = written(init, project(tmp_path, compose))
+    assert "/etc/a" not in init(tmp_path / "shop", "--force").out
     assert f"  {line}\n" in text, text
+
+
+def test_a_service_that_keeps_the_files_or_lends_its_network_is_not_left_out(
+    init: Any, tmp_path: Path
+) -> None:
+    home = project(
+        tmp_path,
+        """
+services:
+  vpn: { image: x, privileged: true }
+  app: { image: x, network_mode: "service:vpn", volumes: ["media:/srv/media"] }
+  keeper: { image: x, pid: host, volumes: ["uploads:/srv/uploads"], environment: { UPLOAD_DIR: /srv/uploads } }
+volumes: { media: , uploads: }
+""",
+    )
+    said = init(home)
+    assert said.code == 0
+    text = (home / "shop.persistence.yaml").read_text()
+    assert "direct: { service: keeper" in text and "without" not in text
+    for where in ("services.vpn.privileged", "services.keeper.pid"):
+        assert f"#   {where}: " in text and f"  - {where}: " in said.out
 
 
 def test_configuration_comes_along_and_data_begins_empty(init: Any, tmp_path: Path) -> None:
@@ -265,7 +287,8 @@ def test_configuration_comes_along_and_data_begins_empty(init: Any, tmp_path: Pa
 
 
 WORDS = st.text(
-    st.characters(codec="utf-8", exclude_characters="\0/:$", exclude_categories=["Cc", "Cs", "Zl", "Zp"])
+    st.characters(codec="utf-8", exclude_characters="\0/:$", exclude_categories=["Cc", "Cs", "Zl", "Zp"]),
+    max_size=12,
 )
 PATHS = st.lists(WORDS.filter(lambda word: word.strip(".") != ""), min_size=1, max_size=3).map("/".join)
 KEYS = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,9}", fullmatch=True)

@@ -73,6 +73,26 @@ def test_ports_move_to_free_ones_on_the_loopback() -> None:
     )
 
 
+def test_a_service_that_is_left_out_is_not_refused_and_not_waited_for() -> None:
+    socket = "/var/run/docker.sock"
+    services = {
+        "proxy": {"volumes": [bind(socket)], "privileged": True},
+        "app": {
+            "depends_on": {"proxy": {"condition": "service_started"}, "db": {"condition": "service_healthy"}}
+        },
+        "web": {"depends_on": {"proxy": {"condition": "service_started"}}},
+        "db": {"depends_on": {}},
+    }
+    assert len(isolated(services).refusals) == 2
+    found = isolated(services, spec=StackSpec((), without=frozenset({"proxy"})))
+    assert found.refusals == () and found.binds == ()
+    assert found.override["services"]["proxy"] == Reset()
+    assert found.override["services"]["app"]["depends_on"] == {"proxy": Reset()}
+    assert found.override["services"]["web"]["depends_on"] == {"proxy": Reset()}
+    assert "depends_on" not in found.override["services"]["db"]
+    assert found.changes == ("proxy: left out, because the scenario says so",)
+
+
 def test_a_container_name_becomes_an_alias_on_every_network() -> None:
     services = {
         "web": {"container_name": "shop-web", "networks": {"default": None, "back": {"aliases": ["w"]}}}

@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -29,7 +30,7 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.paths import PATHS, kind
 from persistence_tests.paths.archive import read_member, read_tree
-from persistence_tests.paths.direct import DirectConfig
+from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.duration import Duration, seconds
 from persistence_tests.paths.frames import REFUSALS, Overwriting, escaped, header, refused
 from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
@@ -99,6 +100,12 @@ def test_under_is_made_plain() -> None:
     assert VolumeConfig(volume="a", under="./").under is None
     assert DirectConfig(service="a", root="/srv/files/").root == "/srv/files"
     assert DirectConfig(service="a", root="/", under="./b//c/").under == "b/c"
+    stack: Any = None
+    roots = {
+        DirectPath("direct", DirectConfig(service="a", root=root, under=under), stack).declared.root
+        for root, under in (("/", "b/c"), ("/b/", "c"), ("/b/c", None), ("/b/c/", "."))
+    }
+    assert roots == {"/b/c"}
     with pytest.raises(ValidationError):
         DirectConfig(service="a", root="/", under="../b")
     with pytest.raises(ValidationError):

@@ -67,6 +67,7 @@ BACKUP = "- backup-restore: { backup: ./b, restore: ./r, volume: %s }"
         [("compose: compose.yaml", "compose: compose.yaml\n  profiles: ['*']")],
         [("compose: compose.yaml", "compose: compose.yaml\n  binds: { /srv/media: media }")],
         [("compose: compose.yaml", OWN), ("- restart", BACKUP % "media")],
+        [("compose: compose.yaml", "compose: compose.yaml\n  without: [worker, silent]")],
     ],
     ids=str,
 )
@@ -93,6 +94,11 @@ WRONG = {
     "profile": [("compose: compose.yaml", "compose: compose.yaml\n  profiles: [job]")],
     "bind that is replaced": [
         ("compose: compose.yaml", "compose: compose.yaml\n  binds: { /srv/medai: media }")
+    ],
+    "a service that is left out": [("compose: compose.yaml", "compose: compose.yaml\n  without: [app]")],
+    "leaving out what is not there": [("compose: compose.yaml", "compose: compose.yaml\n  without: [ap]")],
+    "leaving out everything": [
+        ("compose: compose.yaml", "compose: compose.yaml\n  without: [app, worker, silent]")
     ],
     "everything at once": [
         ("{ service: app, root", "{ service: web, root"),

@@ -11,10 +11,12 @@ from persistence_tests.stack.isolation.plan import Bind, Config, Plan, part, ser
 from persistence_tests.stack.override import Override, Reset
 from persistence_tests.stack.refusal import Refusal, service_refusals
 
+IDLE = "it does not run in these profiles"
+
 
 def service_override(plan: Plan, name: str, service: Config) -> Any:
     if why := plan.left_out.get(name):
-        plan.changes.append(f"{name}: left out, because it does not run in these profiles and {why}")
+        plan.changes.append(f"{name}: left out, because {why}")
         return Reset()
     refusals = list(service_refusals(name, service))
     changes: list[str] = []
@@ -80,22 +82,23 @@ def _step(
 
 
 def left_out(plan: Plan) -> dict[str, str]:
-    """Services that do not run and cannot be isolated, or cannot do without one of those: why, in words."""
-    out: dict[str, str] = {}
+    """Services that the scenario leaves out, and those that do not run and cannot be isolated, or cannot do without
+    one of those: why, in words."""
+    out = dict.fromkeys(sorted(plan.spec.without), "the scenario says so")
     idle = {
         name: service or {}
         for name, service in part(plan.original, "services").items()
-        if name not in plan.active
+        if name not in plan.active and name not in out
     }
     for name, service in idle.items():
         refusals = list(service_refusals(name, service))
         for mount in service.get("volumes") or ():
             mount_override(plan, name, mount, [], refusals, [])
         if refusals:
-            out[name] = f"cannot be isolated ({refusals[0].where}: {refusals[0].what})"
+            out[name] = f"{IDLE} and cannot be isolated ({refusals[0].where}: {refusals[0].what})"
     while True:
         more = {
-            name: f"needs {needed[0]}"
+            name: f"{IDLE} and needs {needed[0]}"
             for name, service in idle.items()
             if name not in out and (needed := sorted(_needed(service) & out.keys()))
         }
