@@ -65,6 +65,7 @@ class WritePlan:
         self._identities = identities
         self._ledger = ledger
         self._made: dict[int, set[str]] = defaultdict(set)
+        self._turns: dict[int, Iterator[int]] = defaultdict(itertools.count)
         self._rounds = 0
 
     def batches(
@@ -191,8 +192,11 @@ class WritePlan:
     ) -> str:  # fmt: skip
         given = rule.traits if traits is None else traits
         style = rule.names if given else "plain"
+        # In turn, over all steps: as many files as there are traits have them all.
+        turn = next(self._turns[rule.index])
+        trait = given[turn % len(given) : turn % len(given) + 1] if given else ()
         unique = f"{step}-{identity}"
-        (name,) = names_for(self._seed, 1, directory, SUFFIXES[kind], style, unique=unique, traits=given)
+        (name,) = names_for(self._seed, 1, directory, SUFFIXES[kind], style, unique=unique, traits=trait)
         self._made[rule.index].add(name)
         return name
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.history import History, read_history
 from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.payload import DEFAULT_SIZES
 from persistence_tests.model.records import Completed, EventBegan, EventEnded, Invoked, Record
 from persistence_tests.run.run import Run
 from persistence_tests.run.settings import Settings
@@ -73,6 +75,29 @@ def test_every_operation_is_kept_and_an_older_backup_is_found(tmp_path: Path) ->
     records = [entry.record for entry in history]
     assert changed_during(records)
     assert most_at_once(records, rule=0) == 3
+
+
+@pytest.mark.soak  # 100 MiB
+def test_every_default_size_and_hostile_name_is_kept(tmp_path: Path) -> None:
+    every: dict[str, Any] = {"files": len(DEFAULT_SIZES), "names": "hostile", "into": ["a", "b"]}
+    direct = {**WRITES, **every, "writers": 2}
+    served = {**direct, "through": "api", "request": "POST /files/{name}"}
+    for rule in (direct, served):
+        del rule["sizes"]
+    paths = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
+    stack = {**STACK, "setup": ["docker-compose exec -T box mkdir -p /files/a /files/b"]}
+    scenario = load(write_scenario(tmp_path, ["recreate"], stack=stack, paths=paths, writes=[direct, served]))
+    judged, history = run(scenario, tmp_path)
+    assert {step: (judgement.verdict, judgement.reasons) for step, judgement in judged.items()} == {
+        "up": (Verdict.KEPT, ()),
+        "recreate": (Verdict.KEPT, ()),
+    }
+    written = [
+        (r.operation.rule, r.operation.payload.size)
+        for r in (entry.record for entry in history)
+        if isinstance(r, Invoked) and r.operation.payload
+    ]
+    assert sorted(written) == sorted((rule, size) for rule in (0, 1) for size in DEFAULT_SIZES * 2)
 
 
 def test_links_and_modes_are_kept_and_a_restore_that_drops_them_is_found(tmp_path: Path) -> None:

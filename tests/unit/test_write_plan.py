@@ -179,6 +179,31 @@ def test_every_operation_of_a_rule_occurs_in_every_step(seed: int, files: int) -
         assert any(sum(name in (o.name, o.target) for o in made) == 1 for name in untouched)
 
 
+def test_as_many_files_as_there_are_traits_have_them_all() -> None:
+    play = Play(replace(RULE, files=len(NameTrait)))
+    made = play.plan.batches("up", _nobody)[0].writes
+    names = [
+        write.operation.name.removeprefix("admin/").removeprefix("blog/") for write in made if write.content
+    ]
+    signs = (
+        " ",
+        '"',
+        "%",
+        "#",
+        "?",
+        "-rf",
+        "..",
+        "$HOME",
+        "Crème",
+        "Cre\u0300me",
+        "写真",
+        "x" * 100,
+        "/level 16/",
+    )
+    assert len(names) == len(signs)
+    assert all(any(sign in name for name in names) for sign in signs)
+
+
 def test_the_same_seed_chooses_the_same_and_another_one_does_not() -> None:
     def made(seed: int) -> list[Operation]:
         play = Play(seed=seed)
