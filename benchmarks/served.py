@@ -24,7 +24,7 @@ DIRECTORIES = 20
 _FILL = r"""
 set -e; cd "$1"
 for directory in $(seq 0 "$(( $2 - 1 ))"); do
-  mkdir "d$directory"; head -c "$(( $3 * $4 ))" /dev/urandom | split -d -a 5 -b "$4" - "d$directory/file-"
+  mkdir "d$directory"; head -c "$(( $3 * $4 ))" "$5" | split -d -a 5 -b "$4" - "d$directory/file-"
 done
 """
 
@@ -56,8 +56,8 @@ class Served:
 
 
 @contextmanager
-def served(files: int, size: int) -> Iterator[Served]:
-    """`files` of `size` bytes of noise each, on a stack of their own; all of it is removed in the end."""
+def served(files: int, size: int, source: str = "/dev/urandom") -> Iterator[Served]:
+    """`files` of `size` bytes each out of `source`, on a stack of their own; all of it is removed in the end."""
     from persistence_tests.run.readiness import wait_ready
     from persistence_tests.stack.engine import Engine
     from persistence_tests.stack.spec import StackSpec
@@ -71,7 +71,9 @@ def served(files: int, size: int) -> Iterator[Served]:
         api = stack.containers("api")[0]
         directories = min(DIRECTORIES, files)
         each = files // directories
-        code, said = api.exec_run(["sh", "-c", _FILL, "sh", ROOT, *map(str, (directories, each, size))])
+        code, said = api.exec_run(
+            ["sh", "-c", _FILL, "sh", ROOT, *map(str, (directories, each, size, source))]
+        )
         insist(code == 0, f"the files could not be made: {said!r}")
         names = [f"d{at}/file-{number:05d}" for at in range(directories) for number in range(each)]
         settings: dict[str, dict[str, object]] = {
