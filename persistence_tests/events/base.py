@@ -38,7 +38,9 @@ class Options(BaseModel):
     while_: While | None = Field(
         None,
         alias="while",
-        description="`writing` keeps the writers going until the event is over: it meets unfinished writes.",
+        description="`writing` keeps the writers going until the event is over: it meets unfinished writes. `reading` "
+        "has the files read all along, through every path but `volume`: what is cut off is no finding, a whole answer "
+        "of success with other bytes is one.",
     )
     after: After | None = Field(
         None, description="With `while`: what must have been observed before the event begins."
@@ -47,9 +49,14 @@ class Options(BaseModel):
     @model_validator(mode="after")
     def _gate_of_while(self) -> Options:
         if self.after is not None:
-            belongs = Gate.of("writing", self.after).belongs_to
-            if self.while_ != belongs:
-                raise ValueError(f"`after` is for an event that others go on under; add `while: {belongs}`")
+            gate = Gate.of("writing", self.after)
+            if self.while_ is None:
+                raise ValueError(f"`after` without `while`; add `while: {gate.belongs_to}`")
+            if self.while_ != gate.belongs_to:
+                raise ValueError(
+                    f"`{gate.observed}` is observed of {gate.belongs_to}, not of {self.while_}; "
+                    f"write `while: {gate.belongs_to}`, or another key in `after`"
+                )
         return self
 
     @property
@@ -111,7 +118,7 @@ class Event(ABC):
 
     @property
     def gate(self) -> Gate | None:
-        """What the writers who go on while it is applied must have come to before it begins."""
+        """What those who go on while it is applied must have come to before it begins."""
         gate: Gate | None = self.options.gate
         return gate
 

@@ -1,4 +1,4 @@
-"""When an event begins that is applied while others go on writing: after what was observed, not after a time."""
+"""When an event begins under which others go on writing or reading: after what was observed, not after a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-While = Literal["writing"]
-Observed = Literal["acknowledged", "sent"]
+While = Literal["writing", "reading"]
+Observed = Literal["acknowledged", "sent", "read", "received"]
 
-DEFAULT: dict[While, tuple[Observed, int]] = {"writing": ("acknowledged", 5)}
-BELONGS_TO: dict[Observed, While] = {"acknowledged": "writing", "sent": "writing"}
+DEFAULT: dict[While, tuple[Observed, int]] = {"writing": ("acknowledged", 5), "reading": ("read", 20)}
+BELONGS_TO: dict[Observed, While] = {
+    "acknowledged": "writing",
+    "sent": "writing",
+    "read": "reading",
+    "received": "reading",
+}
 MOST = 10_000
 
 
@@ -31,6 +36,18 @@ class After(BaseModel):
         ge=1,
         description="With `while: writing`: so many bytes of one file are on the wire; its upload stands still "
         "until the event is over, and then goes on.",
+        examples=[65536],
+    )
+    read: int | None = Field(
+        None,
+        ge=1,
+        le=MOST,
+        description="With `while: reading`: so many whole files have been read since the readers began.",
+    )
+    received: int | None = Field(
+        None,
+        ge=1,
+        description="With `while: reading`: so many bytes have come, of all files together.",
         examples=[65536],
     )
 
@@ -53,7 +70,12 @@ class Gate:
     def of(cls, while_: While, after: After | None) -> Gate:
         if after is None:
             return cls(*DEFAULT[while_])
-        counts: dict[Observed, int | None] = {"acknowledged": after.acknowledged, "sent": after.sent}
+        counts: dict[Observed, int | None] = {
+            "acknowledged": after.acknowledged,
+            "sent": after.sent,
+            "read": after.read,
+            "received": after.received,
+        }
         [(observed, count)] = [(observed, count) for observed, count in counts.items() if count is not None]
         return cls(observed, count)
 
@@ -67,3 +89,7 @@ class Gate:
                 return f"{self.count} acknowledgements"
             case "sent":
                 return f"{self.count} bytes of an upload"
+            case "read":
+                return f"{self.count} reads"
+            case "received":
+                return f"{self.count} bytes received"

@@ -8,7 +8,7 @@
           Invoked/Completed…  PathObserved(before)…  StepEnded
         StepBegan("restart")
           Invoked/Completed…  PathObserved(before)…
-          EventBegan  Checkpointed?  EventEnded  StackChanged?  StackReadyAgain  ControlsChecked
+          EventBegan  Checkpointed?  ReadMeanwhile…  EventEnded  StackChanged?  StackReadyAgain  ControlsChecked
           PathObserved(after)…  FoundElsewhere…
         StepEnded
         (after a step that was not kept, or an event on the volumes: StackReady(epoch=2) …, all names begin anew)
@@ -215,6 +215,23 @@ class EventBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMeanwhile:
+    """What those were answered who read the files of one path while an event was applied.
+
+    `right` counts whole files with the bytes that they must have, `absent` answers that there is none, `failed` all
+    that says nothing: refused, cut off, an error. `others` has, for each name that was answered so, the first answer
+    of success that surely was whole and had other bytes.
+    """
+
+    step: str
+    path: str
+    right: int
+    absent: int
+    failed: int
+    others: dict[str, Observation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpointed:
     """The state of every name here is what a `RESTORED` event must bring back."""
 
@@ -360,13 +377,13 @@ class RunEnded:
 RECORD_TYPES: tuple[type, ...] = (
     RunBegan, ScenarioBegan, StackPrepared, StackReady, AbsenceProbed, BaselineListed, StepBegan, Invoked,
     Completed, EventBegan, Checkpointed, EventEnded, StackChanged, StackReadyAgain, ControlsChecked, PathObserved,
-    FoundElsewhere, StepSkipped, StepFaulted, StepEnded, ScenarioEnded, RunEnded,
+    FoundElsewhere, ReadMeanwhile, StepSkipped, StepFaulted, StepEnded, ScenarioEnded, RunEnded,
 )  # fmt: skip
 
 Record = (
     RunBegan | ScenarioBegan | StackPrepared | StackReady | AbsenceProbed | BaselineListed | StepBegan
     | Invoked | Completed | EventBegan | Checkpointed | EventEnded | StackChanged | StackReadyAgain | ControlsChecked
-    | PathObserved | FoundElsewhere | StepSkipped | StepFaulted | StepEnded | ScenarioEnded | RunEnded
+    | PathObserved | FoundElsewhere | ReadMeanwhile | StepSkipped | StepFaulted | StepEnded | ScenarioEnded | RunEnded
 )  # fmt: skip
 
 

@@ -61,6 +61,20 @@ def inner_directory(under: str | None) -> str | None:
     return "/".join(parts) or None
 
 
+class LiveReader(Protocol):
+    """Reads one name after the other while an event is applied, and is never in its way."""
+
+    def read(self, name: str) -> Observation:
+        """What one read shows; an ERROR for whatever the stack does meanwhile."""
+        ...
+
+    def surely_whole(self) -> bool:
+        """Whether the file that was just read surely is all that this very stack answered."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Content(Protocol):
     """A payload, as a writer needs it."""
 

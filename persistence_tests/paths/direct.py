@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from persistence_tests.errors import StackError
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
-from persistence_tests.paths.base import View, WritingPath, inner_directory
+from persistence_tests.paths.base import LiveReader, View, WritingPath, inner_directory
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.listing import ToolsMissing
@@ -133,6 +133,12 @@ class DirectPath:
             pass
         return b""
 
+    def live_reader(self, received: Callable[[int], None]) -> LiveReader:
+        """A reader that goes on while an event is applied; `received` is told of the bytes that come."""
+        from persistence_tests.paths.live import LiveExecReader
+
+        return LiveExecReader(self.running, self._root, self._user, received)
+
     def writer(self, overwriting: Overwriting = Overwriting.TRUNCATE, writers: int = 1) -> WritingPath:
         from persistence_tests.paths.shell_writer import DirectWriter, Place
 
@@ -145,8 +151,12 @@ class DirectPath:
 
     def replicas(self) -> list[Container]:
         """The running containers of the service, by number; all of them where none runs."""
+        return self.running() or self._stack.containers(self._config.service)
+
+    def running(self) -> list[Container]:
+        """The running containers of the service, by number."""
         containers: list[Any] = self._stack.containers(self._config.service)
-        return [container for container in containers if container.status == "running"] or containers
+        return [container for container in containers if container.status == "running"]
 
     def _list(self, container: Container) -> tuple[Tree, str]:
         if container.status == "running":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
-from persistence_tests.paths.base import View, WritingPath
+from persistence_tests.paths.base import LiveReader, View, WritingPath
 from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
@@ -223,6 +223,12 @@ class HttpPath:
         finally:
             connection.close()
         return None if 200 <= status < 300 else f"{url}: HTTP {status}"
+
+    def live_reader(self, received: Callable[[int], None]) -> LiveReader:
+        """A reader that goes on while an event is applied; `received` is told of the bytes that come."""
+        from persistence_tests.paths.live import LiveHttpReader
+
+        return LiveHttpReader(self._origin, self._target, received, logs_in=bool(self._config.login))
 
     def writer(
         self,

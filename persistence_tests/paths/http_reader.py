@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from persistence_tests.model.observation import NodeKind, Observation
@@ -16,10 +16,20 @@ _CHUNK = 1 << 18
 
 
 class Reader:
-    """One keep-alive connection; opened again where the server closed it."""
+    """One keep-alive connection; opened again where the server closed it.
 
-    def __init__(self, origin: Origin, address: tuple[str, int]) -> None:
-        self._origin, self._address = origin, address
+    `framed`: the last file came with its length, or in chunks.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        address: tuple[str, int],
+        received: Callable[[int], None] = lambda size: None,  # noqa: ARG005
+    ) -> None:
+        """`received` is told of every few bytes of a file that have come."""
+        self._origin, self._address, self._received = origin, address, received
+        self.framed = False
         self._headers = origin.headers(address)
         self._connection: http.client.HTTPConnection | None = None
 
@@ -27,6 +37,9 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._drop()
 
     def observe(self, target: str) -> Observation:
@@ -64,10 +77,13 @@ class Reader:
         self, answer: http.client.HTTPResponse, status: int, content_type: str | None
     ) -> Observation:
         digest, size, error = hashlib.sha256(), 0, None
+        # Else a server that ends in the middle of its answer cannot be told from one that has said all.
+        self.framed = answer.chunked or answer.length is not None
         try:
             for chunk in _decoded(answer):
                 digest.update(chunk)
                 size += len(chunk)
+                self._received(len(chunk))
         except (OSError, http.client.HTTPException, zlib.error) as broken:
             error = f"the body broke off after {size} bytes: {_words(broken)}"
             self._drop()

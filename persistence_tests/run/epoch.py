@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError, UsageError
-from persistence_tests.model.closure import AsStored, versions
+from persistence_tests.model.closure import AsStored, Exactly, versions
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import OperationKind
@@ -27,6 +27,7 @@ from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.meanwhile import Meanwhile, writing
 from persistence_tests.run.readiness import wait_ready
+from persistence_tests.run.reading import Reads, reading
 from persistence_tests.run.verification import Observations, Verification
 from persistence_tests.run.writing import Batch, WritePlan
 
@@ -156,7 +157,9 @@ class Epoch:
         return self._plan.single(step, through, LIVE_BYTES + 1)
 
     def meanwhile(self, step: str, gate: Gate) -> Meanwhile:
-        """Those who go on while an event is applied, one for each write rule."""
+        """Those who go on while an event is applied: one for each write rule, or for each path that can be read."""
+        if gate.belongs_to == "reading":
+            return self._readers(gate)
         beyond = gate.count if gate.observed == "sent" else None
         works = [
             writing(
@@ -165,6 +168,25 @@ class Epoch:
             for rule in self._scenario.rules
         ]
         return Meanwhile(gate, works)
+
+    def _readers(self, gate: Gate) -> Meanwhile:
+        # What is held on to by a reader of a volume could not be removed: those paths are left out.
+        paths = {n: p for n, p in self._observed.items() if isinstance(p, HttpPath | DirectPath)}
+        reads = [Reads(name) for name in paths]
+        works = [
+            reading(path.live_reader, self._certain(), account, count_bytes=gate.observed == "received")
+            for path, account in zip(paths.values(), reads, strict=True)
+        ]
+        return Meanwhile(gate, works, reads)
+
+    def _certain(self) -> dict[str, Content]:
+        """Size and digest of every file of which there is no doubt what it must be."""
+        certain: dict[str, Content] = {}
+        for name in self.ledger.names():
+            states = self.ledger.states(name)
+            if len(states) == 1 and isinstance(state := next(iter(states)), Exactly):
+                certain[name] = (state.version.size, state.version.sha256)
+        return certain
 
     def observe(
         self, step: str, phase: Phase, names: Iterable[str], *, server_down: bool = False

@@ -126,14 +126,17 @@ class EventStep:
             seconds = time.monotonic() - began
             if meanwhile:
                 problems += meanwhile.stop(SECONDS_FOR_WRITERS)
+                for reads in meanwhile.reads:
+                    self._epoch.record(reads.record(step))
             after = stack.state()
             seen = watch.finish()
         proof = event.prove(before, after, seen, came_up=self._not_started is None)
         # Of a command that failed, everything else that is missing is only the consequence.
         problems = [failure] if failure else [*problems, *proof.problems]
+        evidence = (*proof.evidence, *(meanwhile.evidence() if meanwhile else ()))
         remade, destroyed = _remade(before, after), _destroyed(before, seen)
         self._epoch.record(
-            EventEnded(step, not problems, seconds, proof.evidence, tuple(problems), remade, destroyed)
+            EventEnded(step, not problems, seconds, evidence, tuple(problems), remade, destroyed)
         )
         if (stands := stack.prepared) is not stood:
             self._epoch.record(

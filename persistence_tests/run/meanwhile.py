@@ -1,4 +1,4 @@
-"""Those who go on writing while an event is applied, and the gate that they open for it."""
+"""Those who go on writing or reading while an event is applied, and the gate that they open for it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.operation import Operation, Outcome
+from persistence_tests.model.records import Evidence
 
 if TYPE_CHECKING:
     from persistence_tests.events.gate import Gate
     from persistence_tests.paths.base import Content, Journal, PendingWrite, WritingPath
+    from persistence_tests.run.reading import Reads
 
 IDLE_SECONDS = 20.0
 MOST_SECONDS = 300.0
-FREELY = (
-    200  # writes of a rule; more than a short event leaves time for, and a long one is not to fill the disk
-)
+# Writes of a rule: more than a short event leaves time for, and a long one is not to fill the disk.
+FREELY = 200
 PACE_SECONDS = 0.05
 
 
@@ -37,9 +38,9 @@ class Progress:
     def count(self) -> int:
         return self._count
 
-    def advance(self) -> None:
+    def advance(self, by: int = 1) -> None:
         with self._changed:
-            self._count += 1
+            self._count += by
             self._changed.notify_all()
 
     def hold(self) -> None:
@@ -80,7 +81,9 @@ class Meanwhile:
     """Threads that go on while an event is applied; leaving the context ends them, whatever happened, without a
     wait."""
 
-    def __init__(self, gate: Gate, works: Sequence[Work]) -> None:
+    def __init__(self, gate: Gate, works: Sequence[Work], reads: Sequence[Reads] = ()) -> None:
+        """`reads` is where those of `works` that read keep their account."""
+        self.reads = reads
         self._gate = gate
         # Of a transfer that is held in the middle, one is enough.
         self._progress = Progress(1 if gate.observed == "sent" else gate.count)
@@ -109,10 +112,16 @@ class Meanwhile:
         self._end()
         for thread in self._threads:
             thread.join(timeout)
-        problems = [f"writer failed: {fault!r}" for fault in self._faults]
+        who = "writer" if self._gate.belongs_to == "writing" else "reader"
+        problems = [f"{who} failed: {fault!r}" for fault in self._faults]
         if any(thread.is_alive() for thread in self._threads):
-            problems.append(f"a writer did not end within {timeout:g} s of the event")
+            problems.append(f"a {who} did not end within {timeout:g} s of the event")
         return problems
+
+    def evidence(self) -> list[Evidence]:
+        """Once they have stopped: what went on meanwhile."""
+        began = Evidence("meanwhile", f"the event began after {self._gate}")
+        return [began, *(Evidence("meanwhile", str(reads)) for reads in self.reads)]
 
     def _end(self) -> None:
         self._stop.set()

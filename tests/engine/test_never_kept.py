@@ -1,4 +1,4 @@
-"""Nothing that was not shown is kept: writes that all fail, pages that stand for every file."""
+"""Nothing that was not shown is kept: writes that all fail, pages that stand for every file, or for a while."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ pytestmark = pytest.mark.engine
 EVENTS: list[Entry] = ["restart"]
 DESTROYED: list[Entry] = ["restart", "down-volumes"]
 SERVED = {"service": "web", "port": 8000, "url": "/files/{name}", "within": "1s"}
+MAINTAINED = """
+touch /files/.maintenance
+cat > /files/{name}
+until [ -e /files/.told ]; do sleep 0.05; done
+rm /files/.maintenance /files/.told
+"""
 POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
 READ_ONLY = "services: {box: {volumes: ['files:/files:ro']}}\n"
 
@@ -133,3 +139,15 @@ def test_only_paths_that_cannot_show_absence_show_no_destruction(run: Judge) -> 
     assert verdicts(result)["restart"] == "kept"
     assert verdicts(result)["down-volumes"] != "kept"
     assert result["exit_code"] != 0
+
+
+def test_a_page_with_200_in_the_place_of_files_is_masked_be_it_during_an_event_only(run: Judge) -> None:
+    import_file = {"service": "box", "command": f"sh -ec '{MAINTAINED}'", "while": "reading"}
+    paths = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
+    result = run(stack=web("polite"), paths=paths, writes=[POSTED], events=[{"run-once": import_file}])
+    assert verdicts(result) == {"up": "kept", "run-once": "lost"}
+    step = result["scenarios"][0]["steps"][1]
+    [finding] = step["findings"]
+    assert (finding["symptom"], finding["paths"]) == ("masked", ["api"])
+    assert all(line.endswith("on api while the event was applied") for line in finding["evidence"])
+    assert step["paths"]["api"]["ok"] == step["paths"]["api"]["checked"] > 0

@@ -25,6 +25,7 @@ VARIANTS: dict[str, Entry] = {
     "kill one": {"kill": {"service": "box"}},
     "kill while writing": {"kill": {"while": "writing"}},
     "crash while writing": {"crash": {"while": "writing"}},
+    "restart while reading": {"restart": {"while": "reading"}},
     RESTORED: {"volume-recreate": COMMANDS},
     "deploy interrupted": {"deploy": {"command": "./deploy.sh", "interrupt": "starting"}},
 }

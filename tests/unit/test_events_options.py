@@ -101,6 +101,8 @@ def test_titles(name: str, options: dict[str, Any], title: str) -> None:
         ("kill", {"signal": True}),
         ("kill", {"while": "dreaming"}),
         ("restart", {"after": {"acknowledged": 5}}),
+        ("restart", {"while": "reading", "after": {"acknowledged": 5}}),
+        ("restart", {"while": "writing", "after": {"read": 5}}),
         ("restart", {"while": "writing", "after": {}}),
         ("restart", {"while": "writing", "after": {"acknowledged": 5, "sent": 5}}),
         ("restart", {"while": "writing", "after": {"acknowledged": 0}}),
@@ -157,6 +159,11 @@ def test_every_event_can_be_applied_while_others_go_on(name: str) -> None:
     amid = made(name, **given, **{"while": "writing"}, after={"sent": 65536})
     assert amid.gate == Gate("sent", 65536)
     assert amid.title.endswith(" while writing, after 65536 bytes of an upload")
+    assert made(name, **given, **{"while": "reading"}).gate == Gate("read", 20)
+    assert made(name, **given, **{"while": "reading"}).title == f"{made(name, **given).title} while reading"
+    received = made(name, **given, **{"while": "reading"}, after={"received": 9})
+    assert received.gate == Gate("received", 9)
+    assert received.title.endswith(" while reading, after 9 bytes received")
 
 
 def test_services_and_volumes_to_validate() -> None:

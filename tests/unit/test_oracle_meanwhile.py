@@ -1,4 +1,4 @@
-"""What may be there after an event that took the files away or put them back, while writers went on."""
+"""What may be there after an event under which writers went on, and what readers may have been answered."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
-from persistence_tests.model.observation import ABSENT
-from persistence_tests.model.operation import OperationKind, Outcome
-from persistence_tests.model.records import Checkpointed, Completed, DataFate, Invoked, StepBegan
-from tests.unit.oracle_histories import JUNK, Content, Play
+from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.model.operation import OperationKind, Outcome, PromiseClass
+from persistence_tests.model.records import (
+    Checkpointed,
+    Completed,
+    DataFate,
+    Invoked,
+    ReadMeanwhile,
+    StepBegan,
+)
+from tests.unit.oracle_histories import INDEX_PAGE, JUNK, Content, Play
 
 NAME = "admin/meanwhile"
 WRITING: dict[str, Any] = {"while": "writing"}
@@ -183,3 +190,113 @@ def test_the_same_operations_without_writers_that_go_on_are_certain() -> None:
     play = played(DataFate.DESTROYED, None, acknowledged, None)
     play.records = [replace(r, options={}) if isinstance(r, StepBegan) else r for r in play.records]
     assert symptoms(judged(play, {NAME: WHOLE})) == {Symptom.RESURRECTED}
+
+
+# Reads
+
+
+READING: dict[str, Any] = {"while": "reading"}
+FIRST = "admin/first"
+
+
+def read(
+    others: dict[str, Observation],
+    *,
+    path: str = "proxy",
+    fate: DataFate = DataFate.KEPT,
+    promise: PromiseClass = PromiseClass.PROCESS_CRASH,
+    blind: tuple[str, ...] = (),
+    before: Callable[[Play], object] | None = None,
+    unseen: Callable[[Play], object] | None = None,
+) -> StepJudgement:
+    """A step through which everything is kept, but these answers were given meanwhile."""
+    play = Play(directories=(), blind=blind).opened()
+    if before:
+        before(play)
+    play.begin_step("restart", promise=promise, fate=fate, **READING)
+    play.write("admin/second", 2)
+    play.observe()
+    if unseen:
+        unseen(play)
+    play.add_event_began()
+    if fate is DataFate.RESTORED:
+        play.add(Checkpointed("restart"))
+    play.add(ReadMeanwhile("restart", path, right=20, absent=3, failed=4, others=others))
+    play.end_event()
+    if fate is DataFate.DESTROYED:
+        play.disk = {}
+    play.observe()
+    play.end_step()
+    return play.judgement()
+
+
+def test_reads_that_were_cut_off_or_said_that_there_is_no_file_are_no_finding() -> None:
+    judgement = read({})
+    assert judgement.verdict is Verdict.KEPT
+    assert judgement.reasons == ()
+
+
+def test_a_whole_answer_of_success_with_other_bytes_is_masked() -> None:
+    judgement = read({FIRST: INDEX_PAGE})
+    assert judgement.verdict is Verdict.LOST
+    [finding] = judgement.findings
+    assert (finding.symptom, finding.paths, finding.names) == (Symptom.MASKED, ("proxy",), (FIRST,))
+    [line] = finding.evidence
+    assert line.startswith(f"{FIRST}: acknowledged (http-2xx, 128 bytes")
+    assert line.endswith("on proxy while the event was applied")
+
+
+@pytest.mark.parametrize("fate", [DataFate.DESTROYED, DataFate.RESTORED])
+def test_while_files_are_taken_away_or_put_back_they_may_be_anything(fate: DataFate) -> None:
+    assert read({FIRST: INDEX_PAGE}, fate=fate).verdict is Verdict.KEPT
+
+
+def test_what_a_power_loss_leaves_is_looked_at_afterwards_only() -> None:
+    assert read({FIRST: INDEX_PAGE}, promise=PromiseClass.POWER_LOSS).findings == ()
+
+
+def test_a_path_that_answers_everything_with_2xx_says_so_that_there_is_no_file() -> None:
+    assert read({FIRST: INDEX_PAGE}, blind=("proxy",)).findings == ()
+
+
+def test_an_older_version_is_the_runs_own_on_a_blind_path_too() -> None:
+    def overwritten(play: Play) -> None:
+        play.write(FIRST, 3)
+
+    def judged_on(blind: tuple[str, ...]) -> set[Symptom]:
+        seen = {FIRST: Play().opened().content(((1, 0), (1, 1)), stored=False)}
+        return symptoms(read(seen, blind=blind, before=overwritten))
+
+    assert judged_on(()) == judged_on(("proxy",)) == {Symptom.MASKED}
+
+
+def test_stored_paths_are_judged_by_what_they_show_afterwards() -> None:
+    junk = Observation(NodeKind.FILE, 4, "junk")
+    assert read({FIRST: junk}, path="direct").findings == ()
+
+
+def test_what_need_not_be_there_or_may_be_more_than_one_thing_is_not_judged() -> None:
+    def unanswered_overwrite(play: Play) -> None:
+        play.write(FIRST, 3, Outcome.INFO)
+
+    assert read({FIRST: INDEX_PAGE}, unseen=unanswered_overwrite).findings == ()
+    assert read({"admin/never": INDEX_PAGE}).findings == ()
+
+
+def test_the_right_bytes_are_right_whoever_took_them_for_others() -> None:
+    right = Play().opened().content(((1, 0), (1, 1)), stored=False)
+    assert read({FIRST: right}).findings == ()
+
+
+def test_what_was_masked_meanwhile_and_is_missing_afterwards_is_both() -> None:
+    play = Play(directories=()).opened()
+    play.begin_step("restart", **READING)
+    play.write("admin/second", 2)
+    play.observe()
+    play.add_event_began()
+    play.add(ReadMeanwhile("restart", "proxy", 20, 0, 0, {FIRST: INDEX_PAGE}))
+    play.end_event()
+    play.disk.pop(FIRST)
+    play.observe()
+    play.end_step()
+    assert symptoms(play.judgement()) == {Symptom.MASKED, Symptom.MISSING}

@@ -46,6 +46,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "not one of the values": [("files: 4", "kinds: [bytes, pgn]")],
     "not the only value": [("while: writing", "while: dreaming")],
     "gate without while": [("while: writing", "after: { acknowledged: 5 }")],
+    "gate of the others": [("while: writing", "while: writing, after: { read: 5 }")],
     "two gates": [("while: writing", "while: writing, after: { acknowledged: 5, sent: 10 }")],
     "gate that is no number": [("while: writing", "while: writing, after: { sent: 64KiB }")],
     "gate that is a clock": [("while: writing", "while: writing, after: { seconds: 5 }")],

@@ -4,6 +4,7 @@
     sight       one name through one path: right, wrong, or untold
     symptoms    which symptom wrong bytes are
     listing     unexpected names, residue
+    meanwhile   what was answered while an event was applied
     passes      all paths at one moment: findings, counts, notes
     account     the records of a step, gathered
     verdict     the verdict of a step

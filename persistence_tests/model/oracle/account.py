@@ -9,6 +9,7 @@ from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.operation import Also, Operation, OperationKind, Outcome
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.known import Known
+from persistence_tests.model.oracle.meanwhile import masked
 from persistence_tests.model.oracle.passes import Batch, Judgement, judge_batch
 from persistence_tests.model.records import (
     AbsenceProbed,
@@ -21,6 +22,7 @@ from persistence_tests.model.records import (
     Invoked,
     PathObserved,
     Phase,
+    ReadMeanwhile,
     Record,
     ScenarioBegan,
     StackReady,
@@ -122,6 +124,10 @@ class Scenario:
                 self._current.refused[rule] = f"{record.status or ''} {record.detail}".strip()
             case EventBegan():
                 self.account(record.step).event_began = True
+            case ReadMeanwhile() if self._current is not None and self._current.began is not None:
+                promise = self._current.began.promise
+                wrong = list(masked(record, promise, self.ledger, self.facts))
+                self._current.after.append(Judgement(Phase.AFTER, wrong=wrong))
             case Checkpointed():
                 self.account(record.step).checkpointed = True
             case EventEnded():

@@ -3,6 +3,8 @@
 #   honest   404 for what is not there
 #   index    an index page with 200 for what is not there, as single-page applications do
 #   deaf     an index page with 200 for everything, and nothing is kept
+#   polite   an index page with 200 for everything as long as /files/.maintenance is there; after five of them it
+#            makes /files/.told
 use strict;
 use warnings;
 use File::Basename;
@@ -45,6 +47,14 @@ sub place {
     return $path =~ m{^/files/} && $path !~ m{/\.\./} ? $path : undef;
 }
 
+my $told = 0;
+
+sub maintained {
+    return 0 unless $behaviour eq 'polite' and -e '/files/.maintenance';
+    keep('/files/.told', '') if ++$told == 5;
+    return 1;
+}
+
 sub answer {
     my ($method, $target, $body, $destination) = @_;
     return (200, $page) if $behaviour eq 'deaf' or $target eq '/health';
@@ -58,6 +68,7 @@ sub answer {
             :                     return (405, 'cannot do that');
         return $done ? (200, 'done') : (500, 'not done');
     }
+    return (200, $page) if maintained();
     my $bytes = content($path);
     return (200, $bytes) if defined $bytes;
     return $behaviour eq 'index' ? (200, $page) : (404, 'no such file');
