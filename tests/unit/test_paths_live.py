@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
 import pytest
 
 from persistence_tests.errors import StackError
 from persistence_tests.model.observation import NodeKind
+from persistence_tests.model.secrets import Secrets
 from persistence_tests.paths.http import HttpConfig, HttpPath
 
 CONTENT = b"0123456789" * 100
@@ -54,6 +56,8 @@ class Moving:
     """The part of Stack that an HTTP path uses; `port` is where the server is now, if anywhere."""
 
     workspace = Path("/nowhere")
+    spec = SimpleNamespace(env={})
+    secrets = Secrets()
     port: int | None = None
 
     def address(self, service: str, port: int) -> tuple[str, int]:
@@ -75,8 +79,8 @@ def server() -> Iterator[ThreadingHTTPServer]:
         made.shutdown()
 
 
-def reading(stack: Moving, received: list[int]) -> Any:
-    config = HttpConfig(service="api", port=80, url="/files/{name}")
+def reading(stack: Moving, received: list[int], **more: Any) -> Any:
+    config = HttpConfig(service="api", port=80, url="/files/{name}", **more)
     return HttpPath("api", config, cast("Any", stack)).live_reader(received.append)
 
 
@@ -123,6 +127,15 @@ def test_an_answer_from_a_port_that_the_stack_has_left_is_not_sure(server: Threa
         assert live.surely_whole()
         live.close()
         second.shutdown()
+
+
+def test_behind_a_login_any_page_may_be_the_logins(server: ThreadingHTTPServer) -> None:
+    stack = Moving()
+    stack.port = server.server_port
+    live = reading(stack, [], login=[{"request": "GET /login"}])
+    assert live.read("f").kind is NodeKind.FILE
+    assert not live.surely_whole()
+    live.close()
 
 
 def test_a_server_that_comes_again_is_read_again(server: ThreadingHTTPServer) -> None:
