@@ -165,10 +165,11 @@ SYMPTOMS: dict[Symptom, tuple[str, str, str]] = {
         "[ -e /data/.initialised ] || { cp -r /defaults/. /data/; touch /data/.initialised; }",
     ),
     Symptom.METADATA: (
-        "The bytes are right; mode or owner is not what it was before the event, or a directory has not the "
-        "mode that the scenario promises.",
-        "chown -R root:root /data   # in the entrypoint",
-        "chown only what the entrypoint itself creates",
+        "The bytes are right; mode, owner or extended attributes are not what they were before the event, a symbolic "
+        "link leads elsewhere or has become a file, two names of one file have become two files, or a directory has "
+        "not the mode that the scenario promises.",
+        "cp -r /backup/. /data   # in the restore; or `chown -R root:root /data` in the entrypoint",
+        "cp -a /backup/. /data, or tar with --xattrs; chown only what the entrypoint itself creates",
     ),
     Symptom.UNSERVED: (
         "The bytes are stored, but the path answers an error or nothing within its time.",

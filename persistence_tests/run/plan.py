@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+from persistence_tests.model.operation import OperationKind
+from persistence_tests.run.changes import CHANGED, LARGEST_APPEND
+
 if TYPE_CHECKING:
     from persistence_tests.scenario.scenario import Scenario, WriteRule
 
@@ -42,6 +45,9 @@ def plan_lines(scenario: Scenario, steps: Collection[str], resolved: dict[str, A
 
 
 def step_bytes(rule: WriteRule) -> int:
-    """Bytes that one step writes for a rule."""
+    """Bytes that one step writes for a rule, at most."""
     sizes = [rule.sizes[(place // len(rule.kinds)) % len(rule.sizes)] for place in range(rule.files)]
-    return sum(sizes)
+    changed = max(1, rule.files // CHANGED)
+    overwritten = changed * max(rule.sizes) if OperationKind.OVERWRITE in rule.operations else 0
+    appended = changed * LARGEST_APPEND if OperationKind.APPEND in rule.operations else 0
+    return sum(sizes) + overwritten + appended
