@@ -224,7 +224,7 @@ def check(history: Path, allow_skip: bool, as_json: bool) -> int:
 @click.argument("run", type=click.Path(path_type=Path), default=Path("reports/latest"))
 @click.option("--allow-skip", is_flag=True, help="A skipped step does not fail the run.")
 def report(run: Path, allow_skip: bool) -> int:
-    """Write report.html, summary.md, result.json and ctrf.json of a run again, from its history and logs.
+    """Write every report of a run again, from its history and logs: report.html, summary.md and all others.
 
     RUN is the directory of a run; by default the newest in reports/. Exit code 0 where they were written.
     """

@@ -111,10 +111,12 @@ class StepItem(pytest.Item):
     def runtest(self) -> None:
         from persistence_tests.model.finding import Verdict
         from persistence_tests.report.failure import because, known_lines
+        from persistence_tests.report.junit import properties
         from persistence_tests.report.printable import lines, printable
 
         step = self.parent.judged(self.name)
-        self.user_properties += self._properties(step)
+        run = self.config.stash[SESSION].run()
+        self.user_properties += properties(step, run.identity, run.settings.seed, str(run.report))
         if known := known_lines(step):
             self.add_report_section("call", "known losses", "\n".join(known))
         if step.verdict is Verdict.SKIPPED:
@@ -126,28 +128,6 @@ class StepItem(pytest.Item):
                 if log:
                     self.add_report_section("call", f"log of {printable(service)}", "\n".join(lines(log)))
             raise StepNotKept(step, str(self.parent.scenario.source))
-
-    def _properties(self, step: StepResult) -> list[tuple[str, object]]:
-        """What JUnit reports carry: text only, nothing in it that acts."""
-        from persistence_tests.report.printable import printable
-
-        run = self.config.stash[SESSION].run()
-        known = [finding.code for finding in step.findings if finding.known]
-        codes = [finding.code for finding in step.findings if not finding.known]
-        properties: list[tuple[str, object]] = [
-            ("verdict", step.verdict.value),
-            ("event", step.event),
-            ("step", step.step),
-            ("seed", str(run.settings.seed)),
-            ("run", run.identity),
-            ("report", printable(str(run.report))),
-        ]
-        properties += [("findings", " ".join(dict.fromkeys(codes)))] if codes else []
-        properties += [("known", " ".join(dict.fromkeys(known)))] if known else []
-        properties += [
-            (printable(f"path.{name}"), f"{count.ok}/{count.checked}") for name, count in step.paths.items()
-        ]
-        return properties
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         from persistence_tests.errors import PersistenceError

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from persistence_tests.model.records import Entry
 from persistence_tests.report.ctrf import ctrf
+from persistence_tests.report.junit import junit
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.summary import summary
 
@@ -18,12 +19,13 @@ STEP_SUMMARY_BYTES = 1024 * 1024
 
 
 def write_reports(result: RunResult, entries: Sequence[Entry], directory: Path) -> None:
-    """`result.json`, `summary.md`, `ctrf.json` and `report.html`, with the logs that are in `directory`.
+    """`result.json`, `summary.md`, `junit.xml`, `ctrf.json` and `report.html`, with the logs that are in `directory`.
 
     A reader never sees half of any.
     """
     _write(directory / "result.json", _json(result.as_dict()))
     _write(directory / "summary.md", summary(result))
+    _write(directory / "junit.xml", junit(result, str(directory)))
     _write(directory / "ctrf.json", _json(ctrf(result)))
     _write(directory / "report.html", _page(result, entries, _logs(directory / "logs")))
 

@@ -187,7 +187,7 @@ def test_what_failed_is_kept_to_be_looked_at(
         output = result.stdout.str()
         assert f"left running: {kept['project']}" in output
         assert f"docker compose -p {kept['project']} logs --timestamps" in output
-        names = {container.name for container in engine.client.containers.list()}
+        names = {container.name for container in engine.client.containers.list(ignore_removed=True)}
         assert f"{kept['project']}-box-1" in names
         assert kept["services"] == ["box"]
         for volume in kept["volumes"]:

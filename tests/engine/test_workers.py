@@ -118,7 +118,7 @@ def test_each_worker_takes_an_engine(
         kept = {s["kept"]["engine"]: s["project"] for s in told["scenarios"]}
         assert sorted(kept) == sorted(urls)
         for url, there in ((engine.url, engine), (second.url, own)):
-            names = {container.name for container in there.client.containers.list()}
+            names = {container.name for container in there.client.containers.list(ignore_removed=True)}
             assert {project for project in kept.values() if f"{project}-box-1" in names} == {kept[url]}
             assert f"DOCKER_HOST={url} docker compose -p {kept[url]} ps --all" in result.stdout.str()
     finally:

@@ -243,7 +243,14 @@ def test_report_writes_the_reports_again(persistence: Persistence, tmp_path: Pat
     done = persistence("report", str(tmp_path))
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "report.html"))
     first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert sorted(first) == ["ctrf.json", "history.jsonl", "report.html", "result.json", "summary.md"]
+    assert sorted(first) == [
+        "ctrf.json",
+        "history.jsonl",
+        "junit.xml",
+        "report.html",
+        "result.json",
+        "summary.md",
+    ]
     assert persistence("report", str(history)).returncode == 0
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
 

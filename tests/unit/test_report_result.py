@@ -166,5 +166,5 @@ def test_reports_are_written_whole(tmp_path: Path) -> None:
     entries = wiped(["admin/\ud800.bin"]).entries()
     write_reports(build(entries), entries, tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == ["ctrf.json", "report.html", "result.json", "summary.md"]
+    assert written == ["ctrf.json", "junit.xml", "report.html", "result.json", "summary.md"]
     assert json.loads((tmp_path / "result.json").read_text())["run_id"] == "20270102-030405-abcd"
