@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from persistence_tests.init.nginx import Forwarded
+from persistence_tests.init.places import is_below, is_directory
 from persistence_tests.init.project import Project
-from persistence_tests.init.services import Service, is_below, is_directory
+from persistence_tests.init.services import Service
 from persistence_tests.init.stores import FILES, Store
 from persistence_tests.init.wellknown import Content
 from persistence_tests.stack.identity import Identity

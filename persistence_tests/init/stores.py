@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from persistence_tests.init.nginx import Served
+from persistence_tests.init.places import is_below, is_directory
 from persistence_tests.init.project import Project
-from persistence_tests.init.services import Mount, Service, is_below, is_directory
+from persistence_tests.init.services import Mount, Service
 from persistence_tests.init.wellknown import Content, Known, known_directory
 
 FILES = re.compile(

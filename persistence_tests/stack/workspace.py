@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PREFIX = "persistence-tests-"
 MARKER = "persistence-tests.json"
 LEFT_OUT = {".git"}
+ENVIRONMENT = "pyvenv.cfg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +129,11 @@ def copy_project(
     """Copy the project directory with modes, owners, times and symbolic links.
 
     The content of `empty` directories is left out, except for what is `kept` below them (all relative to the
-    project); `skip` are absolute paths that are left out. Sockets, pipes and devices are left out.
+    project); `skip` are absolute paths that are left out. Sockets, pipes and devices are left out, and so are Python
+    environments that nothing mounts: they are big, and of no use under another path.
     """
     emptied, kept = set(empty), list(kept)
+    mounted = [*emptied, *kept]
     skipped = {Path(os.path.normpath(path)) for path in skip}
 
     def ignored(directory: str, names: list[str]) -> set[str]:
@@ -144,6 +147,10 @@ def copy_project(
                 or project / path in skipped
                 or (below_empty and not any(path.is_relative_to(k) or k.is_relative_to(path) for k in kept))
                 or not _is_copyable(project / path)
+                or (
+                    (project / path / ENVIRONMENT).is_file()
+                    and not any(path.is_relative_to(m) or m.is_relative_to(path) for m in mounted)
+                )
             ):
                 out.add(name)
         return out

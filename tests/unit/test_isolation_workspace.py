@@ -62,6 +62,19 @@ def test_a_copy_has_modes_and_links_and_no_data(project: Path, tmp_path: Path) -
     assert (copied / "link").readlink() == Path("conf/a")
 
 
+def test_python_environments_stay_behind_unless_they_are_mounted(project: Path, tmp_path: Path) -> None:
+    for name in (".venv", "tools/venv", "mounted"):
+        (project / name / "lib").mkdir(parents=True)
+        (project / name / "pyvenv.cfg").write_text("home = /usr/bin")
+        (project / name / "lib" / "x").write_text("x")
+    copied = tmp_path / "copy"
+    workspace.copy_project(project, copied, [], [Path("mounted/lib")], [])
+    assert {name for name in files(copied) if "lib" in name or "venv" in name} == {
+        "mounted/pyvenv.cfg",
+        "mounted/lib/x",
+    }
+
+
 def test_data_directories_are_the_writable_ones_that_nothing_else_needs(project: Path) -> None:
     binds = [
         Bind("a", str(project / "data"), "./data", True),
