@@ -19,6 +19,12 @@ from tests.stacks.documents import DOCS, blocks, commands
 DOCUMENTS = ("ci.md", "your-own-stack.md")
 
 
+def parsed(name: str, words: list[str]) -> None:
+    """A command line of ours; raises for a command or an option that is none."""
+    with cli.make_context("persistence", [name, *words]) as group:
+        cli.commands[name].make_context(name, words, parent=group).close()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_is_one(document: str, pytestconfig: pytest.Config) -> None:
     found = list(commands(document))
@@ -29,16 +35,14 @@ def test_every_command_is_one(document: str, pytestconfig: pytest.Config) -> Non
             pytestconfig._parser.parse(words)  # its usage error names an option that is unknown
         else:
             name, *rest = words
-            command = cli.commands[name]
-            context = click.Context(command)
-            command.make_parser(context).parse_args(rest)  # raises for an option that is unknown
+            parsed(name, rest)
             events = [rest[at + 1] for at, word in enumerate(rest) if word == "--event"]
             assert set(events) <= EVENTS.keys()
 
 
 def test_a_command_that_is_none_is_found_out(pytestconfig: pytest.Config) -> None:
     with pytest.raises(click.NoSuchOption):
-        cli.commands["run"].make_parser(click.Context(cli.commands["run"])).parse_args(["--nope"])
+        parsed("run", ["--nope"])
     with pytest.raises(pytest.UsageError):
         pytestconfig._parser.parse(["--persistence-nope"])
 
