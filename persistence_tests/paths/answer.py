@@ -60,7 +60,7 @@ class Taking(BaseModel):
         if pattern is not None:
             try:
                 groups = re.compile(pattern).groups
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"is no regular expression: {error}") from error
             if groups != 1:
                 raise ValueError(f"must have one group, in parentheses; it has {groups}")

@@ -56,7 +56,7 @@ def _parts(
             what = f"a file that is uploaded in parts takes no `{key}` beside them"
             yield document.problem((*rule_at, key), what, "remove the key", key=True)
     of_file = {*_OF_THE_NAME, *_OF_THE_WHOLE, *taken}
-    from_start = set(parts["take"]) if isinstance(parts.get("take"), dict) else set()
+    from_start = _names(parts.get("take"))
     if from_start and "start" not in parts:
         yield document.problem((*at, "take"), "nothing is answered: there is no `start`", "add it", key=True)
     of_part = of_file | from_start | OF_A_PART
@@ -123,5 +123,9 @@ def _taken(document: Document, path: Any) -> set[str]:
     paths = document.data.get("paths")
     config = paths.get(path) if isinstance(paths, dict) and isinstance(path, str) else None
     login = config.get("login") if isinstance(config, dict) else None
-    steps = [step.get("take") for step in login if isinstance(step, dict)] if isinstance(login, list) else []
-    return {name for take in steps if isinstance(take, dict) for name in take}
+    steps = [step for step in login if isinstance(step, dict)] if isinstance(login, list) else []
+    return set().union(*(_names(step.get("take")) for step in steps))
+
+
+def _names(take: Any) -> set[str]:
+    return {name for name in take if isinstance(name, str)} if isinstance(take, dict) else set()

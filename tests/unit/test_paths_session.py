@@ -216,6 +216,7 @@ def test_readiness_needs_no_login(server: Server) -> None:
         {"login": [{"request": "GET /x", "take": {"t": {}}}]},
         {"login": [{"request": "GET /x", "take": {"t": {"pattern": "no group"}}}]},
         {"login": [{"request": "GET /x", "take": {"t": {"pattern": "("}}}]},
+        {"login": [{"request": "GET /x", "take": {"t": {"pattern": "a{99999999999}(b)"}}}]},
     ],
 )
 def test_a_login_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:

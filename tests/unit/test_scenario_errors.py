@@ -97,6 +97,12 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "parts that say nothing": [
         ('request: "POST /files/{directory}", multipart: file', "parts: { size: 0, request: 'PATCH /{name}' }")
     ],
+    "part taken under a number": [
+        (
+            'request: "POST /files/{directory}", multipart: file',
+            "parts: { size: 1KiB, start: POST /start, request: 'PATCH {x}', take: { 1: { json: id } } }",
+        )
+    ],
     "parts that lead nowhere": [
         (
             'request: "POST /files/{directory}", multipart: file',
