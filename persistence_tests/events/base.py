@@ -43,7 +43,12 @@ class Options(BaseModel):
         "of success with other bytes is one.",
     )
     after: After | None = Field(
-        None, description="With `while`: what must have been observed before the event begins."
+        None,
+        description="What must have been observed before the event begins: with `while: writing` either "
+        "`acknowledged`, a number of writes (5 by default), or `sent`, bytes of one upload, which then stands still "
+        "until the event is over; with `while: reading` either `read`, a number of files (20 by default), or "
+        "`received`, bytes.",
+        examples=[{"sent": 65536}],
     )
 
     @model_validator(mode="after")

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
@@ -190,6 +192,48 @@ def test_the_same_operations_without_writers_that_go_on_are_certain() -> None:
     play = played(DataFate.DESTROYED, None, acknowledged, None)
     play.records = [replace(r, options={}) if isinstance(r, StepBegan) else r for r in play.records]
     assert symptoms(judged(play, {NAME: WHOLE})) == {Symptom.RESURRECTED}
+
+
+OPERATIONS = (OperationKind.OVERWRITE, OperationKind.APPEND, OperationKind.DELETE)
+
+
+def done(kind: OperationKind, content: Content, new: Content) -> Content:
+    """What a server makes of a file; no content means that there is none."""
+    return {OperationKind.APPEND: content + new, OperationKind.DELETE: ()}.get(kind, new)
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), fate=st.sampled_from([DataFate.DESTROYED, DataFate.RESTORED]), existed=st.booleans())
+def test_whenever_the_files_went_or_came_back_what_is_left_is_right(
+    data: st.DataObject, fate: DataFate, existed: bool
+) -> None:
+    """Operations, acknowledged or not, at any places among which the event copies the files and puts the copy back."""
+    play = Play(directories=()).opened()
+    play.begin_step("restart", fate=fate, **WRITING)
+    if existed:
+        play.write(NAME, 2)
+        play.observe()
+    there: Content = play.disk.get(NAME, ())
+    play.add_event_began()
+    kinds = data.draw(st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=4))
+    copied_at = data.draw(st.integers(0, len(kinds)))
+    replaced_at = data.draw(st.integers(copied_at, len(kinds)))
+    copy: Content = ()
+    for place, kind in enumerate([*kinds, None]):
+        if place == copied_at and fate is DataFate.RESTORED:
+            copy = there
+            play.add(Checkpointed("restart"))
+        if place == replaced_at:
+            there = copy
+        if kind is not None:
+            operation = play.operation(kind, NAME)
+            outcome = data.draw(st.sampled_from([Outcome.OK, Outcome.INFO]))
+            play.invoke(operation, outcome)
+            if outcome is Outcome.OK or data.draw(st.booleans()):
+                there = done(kind, there, play.tiles(operation.identity))
+    play.end_event()
+    kept = {} if fate is DataFate.DESTROYED else first(play)
+    assert symptoms(judged(play, kept | ({NAME: there} if there else {}))) == set()
 
 
 # Reads
