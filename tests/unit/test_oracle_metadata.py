@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
+from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.operation import Also, OperationKind, Outcome
 from persistence_tests.model.records import DataFate, PathObserved, Phase, ScenarioBegan
@@ -119,6 +120,19 @@ def test_what_is_lost_is_named(after: dict[str, Observation], symptom: Symptom, 
     [finding] = judgement.findings
     assert (finding.symptom, finding.paths) == (symptom, STORED)
     assert told in finding.evidence[0], finding.evidence
+
+
+def test_no_answer_of_a_server_about_a_symbolic_link_is_waited_for() -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.invoke(replace(play.operation(OperationKind.SYMLINK, "soft"), link="file"), Outcome.OK)
+    ledger = Ledger()
+    for record in play.records:
+        ledger.record(record)
+    for seen in (ABSENT, replace(file_of("file"), status=200), Observation(NodeKind.ERROR, status=403)):
+        assert ledger.allows("soft", seen, stored=False)
+        assert not ledger.allows("soft", seen, stored=True)
+    assert ledger.allows("soft", LINK, stored=True)
 
 
 def test_attributes_are_lost_where_they_can_be_seen() -> None:

@@ -30,6 +30,7 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.paths import PATHS, kind
 from persistence_tests.paths.archive import read_member, read_tree
+from persistence_tests.paths.attributes import parse_attributes
 from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.duration import Duration, seconds
 from persistence_tests.paths.frames import REFUSALS, Overwriting, escaped, header, refused
@@ -229,7 +230,45 @@ def test_links_directories_and_other_nodes_of_an_archive() -> None:
     assert tree.files["hard"] == tree.files["d/f"]
     assert [tree.files[name].kind for name in ("soft", "pipe")] == [NodeKind.SYMLINK, NodeKind.OTHER]
     assert tree.files["soft"].sha256 is None and tree.files["d/f"].mode == "4755"
+    assert (tree.files["soft"].target, tree.files["hard"].shared, tree.files["pipe"].shared) == (
+        "d/f", "d/f", None,
+    )  # fmt: skip
     assert tree.observations(["d"])["d"].kind is NodeKind.DIRECTORY
+
+
+def test_the_first_of_the_names_of_a_file_is_so_in_every_listing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a-b", "a/c"):
+        (tmp_path / name).write_text(name)
+        for other in ("z", "a/z"):
+            (tmp_path / f"{other}-of-{name[-1]}").hardlink_to(tmp_path / name)
+    (tmp_path / "soft").symlink_to("a/\n c")
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        archive.add(tmp_path, ".")
+    listing = parse_listing(*listed(tmp_path))
+    assert read_tree([raw.getvalue()]).files == listing.files
+    shared = {name: seen.shared for name, seen in listing.files.items()}
+    assert shared == {
+        "a-b": "a-b", "z-of-b": "a-b", "a/z-of-b": "a-b",
+        "a/c": "a/c", "z-of-c": "a/c", "a/z-of-c": "a/c",
+        "soft": None,
+    }  # fmt: skip
+    assert listing.files["soft"].target == "a/\n c"
+
+
+def test_attributes_as_getfattr_prints_them() -> None:
+    printed = (
+        b"# file: a b\nuser.persistence=0x41ff0a\n\n"
+        b"# file: sub/c\nuser.other=0x74657874\nuser.empty\n\n"
+        b"# file: n\\012l=x\\134y\xc3\xa9\nuser.persistence=0x41\n\n"
+    )
+    assert parse_attributes(printed) == {
+        "a b": ("user.persistence=41ff0a",),
+        "sub/c": ("user.empty", "user.other=74657874"),
+        "n\nl=x\\y\u00e9": ("user.persistence=41",),
+    }
+    assert parse_attributes(b"") == {}
 
 
 def test_one_file_of_an_archive() -> None:
