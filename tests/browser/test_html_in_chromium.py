@@ -145,6 +145,14 @@ def test_a_deep_link_opens_what_is_folded(browser: Browser, report: str) -> None
         assert 0 <= top < 900
 
 
+def test_a_finding_is_a_link(browser: Browser, report: str) -> None:
+    for page in opened(browser, f"{report}#step-restart-PV001"):
+        assert page.locator("#step-restart > details").evaluate("node => node.open")
+        assert page.locator("#step-restart-PV001 h4").is_visible()
+        top = page.locator("#step-restart-PV001").evaluate("node => node.getBoundingClientRect().top")
+        assert 0 <= top < 900
+
+
 def test_a_command_is_copied(browser: Browser, report: str) -> None:
     for page in opened(browser, report, permissions=["clipboard-read", "clipboard-write"]):
         command = page.locator("#step-restart .command").first

@@ -41,6 +41,7 @@ BAD = frozenset({Verdict.LOST, Verdict.UNAVAILABLE})
 
 @dataclass(frozen=True, slots=True)
 class FindingView:
+    id: str
     result: FindingResult
     headline: str
     names: list[str]
@@ -252,7 +253,7 @@ class _Scenario:
 
     def _step(self, step: StepResult, anchor: str) -> StepView:
         recorded = self._recorded.get(step.step)
-        findings = [self._finding(finding) for finding in step.findings]
+        findings = [self._finding(finding, anchor) for finding in step.findings]
         wrong_paths = list(dict.fromkeys(path for finding in step.findings for path in finding.paths))
         odd = (
             [write for write in recorded.writes if write.outcome is None or write.outcome != "ok"]
@@ -315,13 +316,14 @@ class _Scenario:
             look, said = "some", f"{count.checked - count.ok} of {count.checked} names not shown to be right"
         return Cell(path, look, text, said)
 
-    def _finding(self, finding: FindingResult) -> FindingView:
+    def _finding(self, finding: FindingResult, step: str) -> FindingView:
         names = finding.names[:NAMES_SHOWN]
         self._allowance.names_left_out += finding.count - len(names)
         evidence = finding.evidence[:EVIDENCE_SHOWN]
         names_word = "1 name" if finding.count == 1 else f"{finding.count:,} names"
         after = "before any event" if finding.step == "up" else f"after {finding.step}"
         return FindingView(
+            id=self._allowance.id(f"{step}-{finding.code}"),
             result=finding,
             headline=f"{names_word} {finding.symptom} {after} on {', '.join(finding.paths)}",
             names=names,

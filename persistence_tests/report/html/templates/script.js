@@ -112,9 +112,9 @@
     }
     const target = hash && document.getElementById(hash);
     if (!target) return;
-    if (target.hidden) set("");
-    const details = target.querySelector("details");
-    if (details && target.classList.contains("step")) details.open = true;
+    const step = target.closest(".step");
+    if (step && step.hidden) set("");
+    if (step) step.querySelector("details").open = true;
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
