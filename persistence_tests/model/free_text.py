@@ -33,6 +33,7 @@ FREE_TEXT: dict[type, tuple[str, ...]] = {
     r.ControlsChecked: ("checks",),
     r.ControlCheck: ("detail",),
     r.PathObserved: ("observations", "directories", "problem"),
+    r.ReadMeanwhile: ("others",),
     Observation: ("error",),
     r.StepSkipped: ("reason", "enable"),
     r.StepFaulted: ("what",),

@@ -191,6 +191,7 @@ NAMES = {
     "StackReadyAgain": {"step"},
     "ControlCheck": {"store", "duty"},
     "ControlsChecked": {"step", "expected"},
+    "ReadMeanwhile": {"step", "path"},
     "PathObserved": {"step", "phase", "path", "method"},
     "Observation": {
         "kind",
