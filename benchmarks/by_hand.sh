@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What scenarios/media.persistence.yaml does to the media stack, but for `rebuild`: the same Compose commands and
-# waits, and nothing else. Called in a copy of the project with COMPOSE_PROJECT_NAME and COMPOSE_FILE set.
+# What eleven steps of scenarios/media.persistence.yaml do to the media stack (`STEPS` of run.py): the same Compose
+# commands and waits, and nothing else. Called in a copy of the project with COMPOSE_PROJECT_NAME and COMPOSE_FILE set.
 set -euo pipefail
 
 compose() { docker-compose "$@" >/dev/null 2>&1; }

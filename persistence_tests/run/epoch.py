@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError, UsageError
@@ -23,6 +24,7 @@ from persistence_tests.model.records import (
 from persistence_tests.paths.direct import DirectPath
 from persistence_tests.paths.elsewhere import files_of
 from persistence_tests.paths.http import HttpPath
+from persistence_tests.run.aside import Aside
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.meanwhile import Meanwhile, writing
@@ -119,7 +121,7 @@ class Epoch:
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
-        names = self._make(self._plan.batches(step, self._writer))
+        names = self._make_at_once(self._plan.batches(step, self._writer))
         names += self._make(self._plan.links(step, self._writer))
         return list(dict.fromkeys([*names, *self.change(step)]))
 
@@ -135,6 +137,17 @@ class Epoch:
             batch.writer.write(batch.writes, self.journal, threading.Event())
             names += self._names_of(batch)
         return names
+
+    def _make_at_once(self, batches: Sequence[Batch]) -> list[str]:
+        """The new files of several rules: no rule needs those of another."""
+        stop = threading.Event()
+        try:
+            makes = [Aside(partial(each.writer.write, each.writes, self.journal, stop)) for each in batches]
+            for make in makes:
+                make.result()
+        finally:
+            stop.set()
+        return [name for batch in batches for name in self._names_of(batch)]
 
     def _names_of(self, batch: Batch) -> list[str]:
         """The files of a batch, under the names that the stack gave them where it names them itself."""
