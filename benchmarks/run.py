@@ -1,4 +1,4 @@
-"""`persistence run` on the media stack, eleven steps of its scenario, against a script with the same Compose commands and waits.
+"""`persistence run` on the media stack, eleven steps, against a script with the same Compose commands and waits.
 
 The script (`by_hand.sh`) writes nothing, looks at nothing and has no control service: what is beyond it is all that
 a verdict costs. Both begin with images in the build cache and end with nothing left. Wall time of whole processes.
