@@ -44,6 +44,7 @@ from persistence_tests.model.operation import (
     PromiseClass,
 )
 from persistence_tests.model.records import (
+    AbsenceProbed,
     BaselineListed,
     Checkpointed,
     Completed,
@@ -92,6 +93,7 @@ class Ledger:
         self._states: dict[str, States] = {}
         self._tried: dict[str, set[int]] = {}
         self.baseline: dict[str, frozenset[str]] = {}
+        self.blind: set[str] = set()  # paths that cannot show an absence
         self._step = _Step()
         self._pass: dict[tuple[str, str], Observation] = {}
         self.epoch_operations: set[int] = set()
@@ -107,6 +109,8 @@ class Ledger:
                 self._stored = frozenset(path.name for path in record.paths if path.stored)
             case StackReady():
                 self._forget()
+            case AbsenceProbed() if not record.shows_absence:
+                self.blind.add(record.path)
             case BaselineListed():
                 self.baseline[record.path] = frozenset(record.names)
                 self._states.clear()

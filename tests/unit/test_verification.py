@@ -19,6 +19,7 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.model.payload import Payload
 from persistence_tests.model.records import (
+    AbsenceProbed,
     Completed,
     Invoked,
     PathDeclared,
@@ -98,6 +99,24 @@ class Holding:
 
     def close(self) -> None:
         return
+
+
+@pytest.mark.parametrize("shows_absence", [True, False])
+def test_a_path_that_cannot_show_an_absence_is_not_waited_for(shows_absence: bool) -> None:
+    ledger = Ledger()
+    page = Holding("gone", b"<html>", API, within=0.2)
+    looks = 0
+    observe = page.observe
+
+    def counted(names: Sequence[str]) -> View:
+        nonlocal looks
+        looks += 1
+        return observe(names)
+
+    page.observe = counted  # type: ignore[method-assign]
+    ledger.record(AbsenceProbed("api", shows_absence, ""))
+    Verification("run", [page], ledger, lambda _: None).observe("restart", Phase.AFTER, ["gone"])
+    assert (looks > 1) is shows_absence
 
 
 VOLUME = PathDeclared("volume", "volume", stored=True, lists=True, while_down=True, root="/")
