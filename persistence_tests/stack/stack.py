@@ -209,7 +209,11 @@ class Stack:
             edition=self._editions,
             image_volumes=self._image_volumes,
         )
-        if self._feed is not None:
+        stood = self._arrangement.plan
+        if self._feed is not None and (
+            plan.external_volumes != stood.external_volumes
+            or plan.external_networks != stood.external_networks
+        ):
             self._make_external(plan)
         self._first = self._first or self._arrangement
         self._adopt(made)
