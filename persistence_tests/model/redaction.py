@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 HIDDEN = "***"
 
@@ -93,6 +94,7 @@ def secrets_shown(text: str) -> set[str]:
     found += _WHOLE.findall(text)
     found += [value for match in _OPTIONS.finditer(text) for value in match.groups() if value]
     found = [value[1:-1] if value[:1] in {'"', "'"} and value[-1:] == value[:1] else value for value in found]
+    found += [unquote(value) for value in found]  # as whoever gets the address reads it
     return {value for value in found if value and not _VARIABLE.fullmatch(value)}
 
 

@@ -33,7 +33,7 @@ from persistence_tests.run.fate import fate
 from persistence_tests.run.interruption import is_interrupt, raise_if_interrupted, uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
-from persistence_tests.stack.secret_sources import learn_edits
+from persistence_tests.stack.secret_sources import learn_scenario
 from persistence_tests.stack.stack import Stack
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ class ScenarioRun:
         """
         scenario = self.scenario
         secrets = self._run.secrets
-        for planned in scenario.steps:
-            learn_edits(secrets, planned.event.options.model_dump(mode="json"))
+        learn_scenario(secrets, scenario.document.data)
         with secrets.kept_from_errors():
             stack = Stack.prepare(
                 scenario.stack, self._run.engine, self._run.identity, scenario.name, secrets

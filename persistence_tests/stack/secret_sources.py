@@ -19,6 +19,7 @@ from persistence_tests.stack.isolation import unescaped
 from persistence_tests.stack.redaction import SECRET_KEY, VALUED
 
 LARGEST = 64 * 1024  # bytes of a secret's file that are looked at
+SECRET_HEADER = re.compile(r"authorization|cookie|session", re.IGNORECASE)
 COMMANDS = ("command", "entrypoint", "healthcheck", "pre_start", "post_start", "pre_stop")
 
 _ENTRY = re.compile(r"([^\s=]+)=(.*)", re.DOTALL)
@@ -45,21 +46,21 @@ def learn_variables(secrets: Secrets, variables: Mapping[str, Any]) -> None:
             secrets.add(*secrets_shown(value))
 
 
-def learn_edits(secrets: Secrets, node: Any) -> None:
-    """What a scenario merges over the Compose files or gives to a build, as it is written there."""
-    if isinstance(node, list):
-        for item in node:
-            learn_edits(secrets, item)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        if key in VALUED:
-            listed = value if isinstance(value, list) else ()
-            entries = [_ENTRY.fullmatch(item) for item in listed if isinstance(item, str)]
-            learn_variables(secrets, _unescaped({entry[1]: entry[2] for entry in entries if entry}))
-            learn_variables(secrets, _unescaped(_mapping(value)))
-        else:
-            learn_edits(secrets, value)
+def learn_scenario(secrets: Secrets, node: Any) -> None:
+    """What a scenario file says: headers, a login, what its commands get, what it merges over Compose files."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, str) and (SECRET_KEY.search(key) or SECRET_HEADER.search(key)):
+                # A header's scheme is none: "Bearer TOKEN". In what becomes a Compose file a dollar stands twice.
+                secrets.add(value, value.rpartition(" ")[2], unescaped(value))
+            learn_scenario(secrets, value)
+    elif isinstance(node, list):
+        for value in node:
+            if isinstance(value, str) and (entry := _ENTRY.fullmatch(value)):
+                learn_scenario(secrets, {entry[1]: entry[2]})
+            learn_scenario(secrets, value)
+    elif isinstance(node, str):
+        secrets.add(*secrets_shown(node))
 
 
 def learn_configuration(secrets: Secrets, config: Mapping[str, Any], environment: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ruamel.yaml import YAML
 
 from persistence_tests.errors import ScenarioError
 from persistence_tests.scenario import json_schema, load
+from tests.unit.fuzzing import damage, each_mutation, mutate, places
 from tests.unit.scenario_vocabulary import SOUND, VOCABULARY, written
 
 LINES = SOUND.splitlines()
@@ -166,6 +168,43 @@ def _put_somewhere(data: Any, chance: random.Random, value: Any) -> None:
         else:
             data[place] = value
             return
+
+
+def mutated(check: Check, chance: random.Random) -> None:
+    """What structures and bytes can become, one on top of the other."""
+    data = YAML(typ="safe", pure=True).load(SOUND)
+    for _ in range(chance.choice([0, 1, 1, 2, 4])):
+        mutate(data, chance)
+    content = json.dumps(data, indent=chance.choice([None, 2]), ensure_ascii=chance.random() < 0.5)
+    raw = chance.choice([content, SOUND]).encode("utf-8", "surrogatepass")
+    for _ in range(chance.choice([0, 0, 1, 2, 4])):
+        raw = damage(raw, chance)
+    check(raw)
+
+
+def test_mutated_scenarios(check: Check) -> None:
+    each_mutation(300, partial(mutated, check))
+
+
+@pytest.mark.soak
+def test_ten_thousand_mutated_scenarios(check: Check) -> None:
+    each_mutation(10_000, partial(mutated, check))
+
+
+@pytest.mark.parametrize("value", [None, True, 1, 0.5, "x", [], {}, [[]]], ids=repr)
+def test_a_wrong_type_at_every_key(value: Any, check: Check) -> None:
+    for place in range(len(places(YAML(typ="safe", pure=True).load(SOUND)))):
+        data = YAML(typ="safe", pure=True).load(SOUND)
+        holder, key = places(data)[place]
+        holder[key] = value
+        check(json.dumps(data).encode())
+
+
+def test_aliases_of_aliases_of_aliases(check: Check) -> None:
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
+    assert not check(laughs.encode())
+    assert not check(f"{SOUND}{laughs}".encode())
 
 
 @pytest.mark.parametrize(

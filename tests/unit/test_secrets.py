@@ -30,7 +30,7 @@ from persistence_tests.model.records import (
 )
 from persistence_tests.model.redaction import secrets_shown
 from persistence_tests.model.secrets import Secrets, is_particular
-from persistence_tests.stack.secret_sources import learn_configuration, learn_environment
+from persistence_tests.stack.secret_sources import learn_configuration, learn_environment, learn_scenario
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=6, max_size=30)
 PARTICULAR = VALUES.map(str.strip).filter(is_particular)
@@ -148,6 +148,19 @@ def test_everything_that_a_configuration_knows_is_learned(tmp_path: Path) -> Non
     assert {value: secrets.redact(f"<{value}>") for value in hidden} == dict.fromkeys(hidden, "<***>")
     for shown in ("web-service1", "web-image1", "/home/me", "mode-n0tsecret", "app-dir1"):
         assert secrets.redact(shown) == shown
+
+
+def test_what_a_scenario_gives_is_learned() -> None:
+    secrets = Secrets()
+    document = {
+        "stack": {"env": {"DB_PASSWORD": "env-s3cr3t"}, "setup": ["./seed --token setup-s3cr3t"]},
+        "paths": {"api": {"headers": {"Authorization": "Bearer header-s3cr3t", "Accept": "text/plain"}}},
+        "events": [{"backup-restore": {"backup": "PGPASSWORD=event-s3cr3t ./b"}}, "restart"],
+    }
+    learn_scenario(secrets, document)
+    for value in ("env-s3cr3t", "setup-s3cr3t", "header-s3cr3t", "event-s3cr3t"):
+        assert secrets.redact(f"<{value}>") == "<***>"
+    assert secrets.redact("text/plain restart") == "text/plain restart"
 
 
 def test_errors_tell_no_secret() -> None:
