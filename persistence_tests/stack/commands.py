@@ -63,7 +63,8 @@ def _engine_for(stack: Stack) -> AbstractContextManager[str]:
     """The engine as a command may have it; one that has no socket on this machine is the command's as it is."""
     if stack.engine.socket is None:
         return nullcontext(stack.engine.url)
-    return guard(stack.engine.socket, GuardRules(stack.engine, stack.identity, stack.mounted_as_is))
+    rules = GuardRules(stack.engine, stack.identity, stack.compose.project, stack.mounted_as_is)
+    return guard(stack.engine.socket, rules)
 
 
 def _environment(stack: Stack, extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ _OBJECT = re.compile(r"/(containers|volumes|networks|exec)/([^/]+)(?:/.+)?")
 _IMAGE = re.compile(r"/images/(.+?)(?:/(tag|push))?")
 _ON_IMAGES = {("DELETE", None), ("POST", "tag")}
 _CREATING = re.compile(r"/(containers|volumes|networks)/create")
+_ACTING = re.compile(r"/networks/[^/]+/(?:connect|disconnect)|/containers/[^/]+/exec")
 _LISTING = re.compile(r"/(containers|images)/json|/(volumes|networks)")
 _PRUNING = re.compile(r"/(containers|volumes|networks|images)/prune")
 _BUILDING = re.compile(r"/(build|session|grpc)")  # a build with BuildKit says its tags inside its stream
@@ -55,8 +56,7 @@ class Request:
 
     @property
     def is_judged_by_its_body(self) -> bool:
-        connecting = re.fullmatch(r"/networks/[^/]+/(connect|disconnect)", self.path)
-        return self.method == "POST" and bool(_CREATING.fullmatch(self.path) or connecting)
+        return self.method == "POST" and bool(_CREATING.fullmatch(self.path) or _ACTING.fullmatch(self.path))
 
     @property
     def target(self) -> str:
@@ -67,10 +67,14 @@ class Request:
 class GuardRules:
     """Judges requests; asks the engine whose an object is. Thread-safe as the engine's client is."""
 
-    def __init__(self, engine: Engine, identity: Identity, read_only: Iterable[str] = ()) -> None:
-        """`read_only` are the paths outside the workspace that the scenario lets the stack mount read-only."""
+    def __init__(
+        self, engine: Engine, identity: Identity, project: str, read_only: Iterable[str] = ()
+    ) -> None:
+        """`project` is what the stack's project is called by now; `read_only` are the paths outside the workspace
+        that the scenario lets the stack mount read-only."""
         self._api: Any = engine.client.api
         self._identity = identity
+        self._projects = {identity.project, project}
         self._read_only = {posixpath.normpath(path) for path in read_only}
 
     def allow(self, request: Request) -> Request:
@@ -89,7 +93,11 @@ class GuardRules:
         if match := _OBJECT.fullmatch(path):
             self._own(match[1], match[2])
             if request.is_judged_by_its_body:
-                self._own("containers", str(json.loads(request.body or b"{}").get("Container")))
+                body = json.loads(request.body or b"{}")
+                if match[1] == "networks":
+                    self._own("containers", str(body.get("Container")))
+                if body.get("Privileged"):
+                    raise Denied("a command with the machine's devices")
             return request
         if reads and path.startswith("/images/"):
             return request
@@ -114,7 +122,7 @@ class GuardRules:
 
     def _build(self, request: Request) -> Request:
         for tag in request.query.get("t", []):
-            if self._identity.project not in tag:
+            if not self._is_own_tag(tag):
                 raise Denied(f"the build would take the tag {tag}")
         if request.query.get("networkmode", ["default"])[0] not in OWN_MODES:
             raise Denied("the build would run on a network that is not its own")
@@ -135,7 +143,7 @@ class GuardRules:
     def _image(self, request: Request, name: str) -> Request:
         self._own("images", name)
         repository = request.query.get("repo")
-        if repository and self._identity.project not in repository[0]:
+        if repository and not self._is_own_tag(repository[0]):
             raise Denied(f"{repository[0]} is no tag of the run's own")
         return request
 
@@ -189,6 +197,9 @@ class GuardRules:
             self._api.create_volume(source, labels=self._identity.labels)  # as the engine would, but labelled
         if kind not in {"bind", "volume", "tmpfs", "image"}:
             raise Denied(f"a container with a mount of type {kind}")
+
+    def _is_own_tag(self, tag: str) -> bool:
+        return any(project in tag for project in self._projects)
 
     def _own(self, kind: str, name: str) -> None:
         """Denied where something of that name is there, and is not the run's."""

@@ -282,6 +282,10 @@ def test_a_container_that_runs_before_the_service_is_isolated_like_it() -> None:
     assert refused(isolated(outside)) == ["services.web.pre_start 1.privileged", "services.web.volumes"]
 
 
+def test_the_name_of_the_runs_own_service_is_not_for_the_stack() -> None:
+    assert refused(isolated({"persistence-control": {}})) == ["services.persistence-control"]
+
+
 def test_jobs_are_left_out() -> None:
     isolation = isolated({"web": {}}, jobs={"tidy": {"image": "x", "privileged": True}})
     assert isolation.override["jobs"] == {"tidy": Reset()}

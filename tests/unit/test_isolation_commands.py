@@ -155,7 +155,7 @@ class Engine:
 
 def ask(method: str, target: str, body: Any = None) -> Request:
     identity = Identity("r1", "persistence-r1-shop", "/tmp/ws", "/tmp/ws/stack/shop")
-    rules = GuardRules(Engine(), identity, ["/etc/localtime"])  # type: ignore[arg-type]
+    rules = GuardRules(Engine(), identity, "renamed", ["/etc/localtime"])  # type: ignore[arg-type]
     request = Request.of(method, target)
     if body is not None:
         request.body = json.dumps(body).encode()
@@ -233,7 +233,10 @@ def test_what_is_made_bears_the_runs_labels() -> None:
         ask("POST", "/volumes/create", {"Name": "theirs"})
     with pytest.raises(Denied):
         ask("POST", "/networks/own/connect", {"Container": "theirs"})
-    assert json.loads(ask("POST", "/build?t=persistence-r1-shop:x").query["labels"][0])[RUN_LABEL] == "r1"
+    with pytest.raises(Denied):
+        ask("POST", "/containers/own/exec", {"Cmd": ["id"], "Privileged": True})
+    for tag in ("persistence-r1-shop-web", "renamed-web"):
+        assert json.loads(ask("POST", f"/build?t={tag}:x").query["labels"][0])[RUN_LABEL] == "r1"
 
 
 LABELS = st.one_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.isolation import surroundings
 from persistence_tests.stack.isolation.build import build_override
 from persistence_tests.stack.isolation.mounts import mount_override
@@ -19,6 +20,10 @@ def service_override(plan: Plan, name: str, service: Config) -> Any:
         plan.changes.append(f"{name}: left out, because {why}")
         return Reset()
     refusals = list(service_refusals(name, service))
+    if name == CONTROL_SERVICE:
+        refusals.append(
+            Refusal(f"services.{name}", "has the name of the run's own service", "call it otherwise")
+        )
     changes: list[str] = []
     binds: list[Bind] = []
     out: dict[str, Any] = {}
