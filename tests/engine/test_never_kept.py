@@ -99,7 +99,8 @@ def test_one_rule_that_writes_is_not_enough(run: Judge) -> None:
     assert "kept" not in verdicts(result).values()
     assert result["exit_code"] == 2
     assert any(
-        reason.startswith("of the writes of rule 1 (") and reason.endswith("none was acknowledged")
+        reason.startswith("of the writes of rule 1 (")
+        and "none was acknowledged; the last answer: " in reason
         for reason in reasons(result)
     )
 
