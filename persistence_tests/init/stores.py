@@ -134,8 +134,17 @@ def _content(project: Project, kind: str, source: str, service: Service, mount: 
         return known.content
     if kind == "bind" and any(is_below(str(file), source) for file in project.files):
         return Content.CODE
-    words = f"{mount.target} {source if kind == 'volume' else posixpath.basename(source)}".lower()
-    return Content.FILES if FILES.search(words) and not PASSING.search(words) else Content.DATA
+    name = source if kind == "volume" else posixpath.basename(source)
+    likely = FILES.search(f"{mount.target} {name}".lower()) and not _is_passing(name, mount.target)
+    return Content.FILES if likely else Content.DATA
+
+
+def _is_passing(name: str, target: str) -> bool:
+    """Whether the names tell of a cache, a log, a configuration: by what the directory itself is called first."""
+    above, last = posixpath.split(target.lower())
+    if FILES.search(last):
+        return False
+    return PASSING.search(f"{posixpath.basename(above)}/{last} {name.lower()}") is not None
 
 
 def _unmounted(services: list[Service]) -> Iterator[Store]:
@@ -221,6 +230,8 @@ def _find_signs(store: Store) -> None:
 
 def _find_urls(store: Store, services: Iterable[Service]) -> None:
     """Published URLs that are answered from the store, by configuration."""
+    if store.known and store.content is not Content.FILES:
+        return  # what a server keeps for itself is not what it answers with
     for service in services:
         target = (
             store.mounts[service.name].target
@@ -248,12 +259,13 @@ def _find_urls(store: Store, services: Iterable[Service]) -> None:
 
 
 def _score(store: Store) -> int:
-    words = f"{store.key if store.kind != 'bind' else posixpath.basename(store.key)} {store.root}".lower()
+    name = posixpath.basename(store.key) if store.kind == "bind" else store.key
+    words = f"{name} {store.root}".lower()
     score = {"volume": 30, "bind": 28, "anonymous": 12, "layer": 10}[store.kind]
     score += 40 * bool(store.served_at) + 25 * bool(store.signs)
     score += {Content.FILES: 20, Content.DATA: 5, Content.DATABASE: -20, Content.CODE: -60}[store.content]
     score += 10 * bool(FILES.search(words)) + 5 * bool(DATA.search(words)) + 3 * (len(store.mounts) > 1)
-    if PASSING.search(words) and not store.signs and not store.served_at:
+    if _is_passing(name, store.root) and not store.signs and not store.served_at:
         score -= 60
     if store.lasting and store.known is None and store.writer.known and store.writer.known.directories:
         score -= 30  # what it is known to keep lies elsewhere

@@ -105,7 +105,7 @@ def _unknown(proposal: Proposal) -> Iterator[str]:
         if source != replacement:
             yield f"what is in {source} on your machine: the run has an empty directory in its place"
     for name, refusal in proposal.without.items():
-        yield f"whether the stack can do without {name}, which is left out: it {refusal.what}"
+        yield f"whether the stack can do without {name}, which is left out: {refusal.where}: {refusal.what}"
     left = sorted(set(proposal.project.config.get("services") or {}) - set(proposal.project.active))
     if left:
         yield f"whether these services matter, which no active profile brings up: {', '.join(left)}"

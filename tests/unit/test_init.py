@@ -240,6 +240,12 @@ services:
             "volumes: { wp: }\n",
             'api: { service: blog, port: 80, url: "/wp-content/uploads/{name}" }',
         ),
+        # beside a database; the directory above has the name of something else
+        (
+            "services: { photos: { image: x, volumes: ['./library:/usr/src/app/upload', './l:/var/log/app'] },"
+            " db: { image: 'postgres:16', volumes: ['pg:/var/lib/postgresql/data'] } }\nvolumes: { pg: }\n",
+            "volume: { bind: ./library }",
+        ),
         (
             "services: { app: { image: x, environment: { DATABASE_URL: 'sqlite:////data/app.db' },"
             " volumes: ['app-data:/data', 'logs:/var/log/app'] } }\nvolumes: { app-data: , logs: }\n",
