@@ -7,7 +7,7 @@ const directory = path.resolve(process.env.UPLOAD_DIR);
 
 http.createServer((request, response) => {
   const name = path.normalize(decodeURIComponent(request.url.replace(/^\/files\//, '')));
-  if (!request.url.startsWith('/files/') || name.startsWith('..')) {
+  if (!request.url.startsWith('/files/') || name.split('/').includes('..')) {
     response.writeHead(404).end();
     return;
   }
