@@ -58,10 +58,12 @@ def attribute(content: bytes, candidates: Iterable[PayloadSpec], run: str) -> tu
     Any operation of `run` is recognised by its stamps. `candidates`, in the order of the operations on the
     name, serve for what bears no stamp: a prefix, the rest of a torn block, payloads shorter than a stamp.
     Where two of them begin alike the first is named. Zeros are runs of 16 and more, and shorter ones that lie
-    between attributed bytes and touch the end or a multiple of 4096.
+    between attributed bytes and touch the end or a multiple of 4096; those where a payload has its hole are its own.
     """
     payloads = _Payloads(run, candidates)
-    matches = _without_overlaps(sorted([*_stamped(content, payloads), *_zeros(content)], key=_start))
+    stamped = list(_stamped(content, payloads))
+    zeros = _zeros(content, _holes(stamped, payloads))
+    matches = _without_overlaps(sorted([*stamped, *zeros], key=_start))
     matches = _fill(content, matches, payloads)
     return _spans(matches, len(content))
 
@@ -168,9 +170,25 @@ def _common_suffix(one: bytes, other: bytes) -> int:
     return len(one) - high
 
 
-def _zeros(content: bytes) -> Iterator[_Match]:
+def _holes(stamped: Iterable[_Match], payloads: _Payloads) -> list[tuple[int, int]]:
+    """Start and end of what payloads have as holes, where they are found or would be in place; in order."""
+    alignments = [match.alignment for match in stamped]
+    alignments += [_Alignment(candidate, 0) for candidate in payloads.candidates]
+    return sorted(
+        (alignment.shift, alignment.shift + hole)
+        for alignment in dict.fromkeys(alignments)
+        if alignment.payload is not None and (hole := Payload.hole(alignment.payload.kind))
+    )
+
+
+def _zeros(content: bytes, holes: Sequence[tuple[int, int]]) -> Iterator[_Match]:
+    """What is long enough of the runs of zeros outside the holes."""
     for run in _ZEROS.finditer(content):
-        yield _Match(run.start(), run.end(), _NOBODY)
+        place = run.start()
+        for start, end in [*holes, (run.end(), run.end())]:
+            if min(start, run.end()) - place >= _SHORTEST_ZEROS:
+                yield _Match(place, min(start, run.end()), _NOBODY)
+            place = max(place, end)
 
 
 def _without_overlaps(matches: Sequence[_Match]) -> list[_Match]:

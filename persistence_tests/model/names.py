@@ -25,6 +25,7 @@ SUFFIXES: dict[PayloadKind, str] = {
     PayloadKind.PNG: ".png",
     PayloadKind.JPEG: ".jpg",
     PayloadKind.PDF: ".pdf",
+    PayloadKind.SPARSE: ".img",
 }
 
 NameStyle = Literal["plain", "hostile"]

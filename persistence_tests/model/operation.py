@@ -29,6 +29,7 @@ class Also(StrEnum):
     HARD_LINKS = "hard-links"
     MODES = "modes"
     XATTRS = "xattrs"
+    SPARSE = "sparse"
 
 
 class Outcome(StrEnum):
@@ -43,6 +44,7 @@ class PayloadKind(StrEnum):
     PNG = "png"
     JPEG = "jpeg"
     PDF = "pdf"
+    SPARSE = "sparse"
 
 
 class Acknowledgement(StrEnum):

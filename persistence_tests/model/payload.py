@@ -8,6 +8,7 @@ A payload shorter than a stamp holds the stamp's first bytes.
     png     an image that decoders accept, the stamps its pixels (`payload_png`)
     jpeg    the same, the stamps in its comments (`payload_jpeg`)
     pdf     a document that readers accept, the stamps its text (`payload_pdf`)
+    sparse  a hole, which reads as zeros and has no stamps, then as `bytes` (`payload_sparse`)
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from persistence_tests.errors import UsageError
-from persistence_tests.model import payload_jpeg, payload_pdf, payload_png
+from persistence_tests.model import payload_jpeg, payload_pdf, payload_png, payload_sparse
 from persistence_tests.model.operation import PayloadKind, PayloadSpec
 from persistence_tests.model.payload_stamp import BLOCK, LARGEST, Blocks, Stamp, run_tag
 
@@ -57,6 +58,7 @@ _FORMATS: dict[PayloadKind, _Format] = {
     PayloadKind.PNG: _Format(payload_png.MINIMUM, payload_png.MAXIMUM, payload_png.Image),
     PayloadKind.JPEG: _Format(payload_jpeg.MINIMUM, LARGEST, payload_jpeg.image),
     PayloadKind.PDF: _Format(payload_pdf.MINIMUM, payload_pdf.MAXIMUM, payload_pdf.document),
+    PayloadKind.SPARSE: _Format(payload_sparse.MINIMUM, LARGEST, payload_sparse.SparseFile),
 }
 
 
@@ -104,6 +106,11 @@ class Payload:
         """The least size in bytes."""
         form = _FORMATS.get(kind)
         return form.minimum if form else 0
+
+    @staticmethod
+    def hole(kind: PayloadKind) -> int:
+        """How many bytes at the beginning are never written, and read as zeros."""
+        return payload_sparse.HOLE if kind is PayloadKind.SPARSE else 0
 
     @property
     def sha256(self) -> str:

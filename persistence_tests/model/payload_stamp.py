@@ -9,7 +9,7 @@ the payloads of one run differ from their first byte on, and masks the fields, s
 than the mark in common. `offset` is the stamp's own place in its payload.
 The rest of a block is taken from a pool of random bytes of the run, at places that the same digest chooses:
 copying is several times as fast as generating, and every block is a function of its stamp alone.
-No zero byte occurs in a block, so zeros that are found were written by nobody.
+No zero byte occurs in a block, so zeros that are found outside a payload's hole were written by nobody.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _CODES = {
     PayloadKind.PNG: 2,
     PayloadKind.JPEG: 3,
     PayloadKind.PDF: 4,
+    PayloadKind.SPARSE: 5,
 }
 _KINDS = {code: kind for kind, code in _CODES.items()}
 

@@ -16,7 +16,7 @@ from persistence_tests.model.operation import PayloadSpec
 from persistence_tests.model.payload import Payload
 
 COMPARED_BY_BYTES = 4096
-"""Every block of this many bytes carries a stamp, so longer runs of two payloads are never alike."""
+"""Every block of this many bytes carries a stamp, so longer runs of two payloads are never alike, but for holes."""
 
 Specs = Mapping[int, PayloadSpec]
 
@@ -80,15 +80,16 @@ def in_place(span: Span, version: Version, specs: Specs) -> bool:
 def _same_bytes(span: Span, skip: int, length: int, piece: PayloadSpec, origin: int, specs: Specs) -> bool:
     """Compare `length` bytes of `span` from `skip` on with those of `piece` from `origin` on.
 
-    An attribution names one writer, but short runs (the head of a PNG, a few zeros) can be the same in two.
+    An attribution names one writer, but holes and short runs (the head of a PNG, a few zeros) can be the same
+    in two.
     """
     if span.source is SpanSource.OPERATION and span.operation is not None and span.origin is not None:
         if span.operation == piece.operation and span.origin + skip == origin:
             return True
         spec = specs.get(span.operation)
-        if spec is None or length >= COMPARED_BY_BYTES:
+        if spec is None or (length >= COMPARED_BY_BYTES and not Payload.hole(piece.kind)):
             return False
         return Payload.of(spec).slice(span.origin + skip, length) == Payload.of(piece).slice(origin, length)
-    if span.source is SpanSource.ZEROS and length < COMPARED_BY_BYTES:
+    if span.source is SpanSource.ZEROS and (length < COMPARED_BY_BYTES or Payload.hole(piece.kind)):
         return Payload.of(piece).slice(origin, length) == bytes(length)
     return False

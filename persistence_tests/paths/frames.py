@@ -2,16 +2,17 @@
 
 One operation at a time, so that a kill leaves one whose fate is unknown:
 
-    > "<verb> <size> <name> <target> <mode> <xattr> <sync>…"   names octal-escaped: nothing is left to quoting
+    > "<verb> <hole> <size> <name> <target> <mode> <xattr> <sync>…"   names octal-escaped: nothing is left to quoting
     < SEND                                        the file is open, none of its content was sent yet
     > content
     < WROTE                                       asked back, since a pipe cut short ends the content too
     > "confirm"
     < DONE <exit code>                            0 only after `sync` where the operation asks for it
 
-Only create, overwrite and append have the middle part. The verb of an overwrite says how it is done
-(`Overwriting`); one that replaces has the name of its temporary file in the place of the target. Lines without
-a mark are what programs complain about. After a failure the shell exits, since content may be left in the pipe.
+The content comes behind a hole of so many bytes, which are neither sent nor written. Only create, overwrite and
+append have the middle part. The verb of an overwrite says how it is done (`Overwriting`); one that replaces has
+the name of its temporary file in the place of the target. Lines without a mark are what programs complain about.
+After a failure the shell exits, since content may be left in the pipe.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from enum import StrEnum
 from posixpath import dirname, join
 
 from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind
+from persistence_tests.model.payload import Payload
 
 
 class Overwriting(StrEnum):
@@ -44,7 +46,8 @@ SCRIPT = r"""
 exec 3>&1 2>&1
 say() { printf '\001%s\n' "$1" >&3; }
 plain() { decoded=$(printf '%b_' "$1"); decoded=./${decoded%_}; }
-content() { say send; if [ "$size" -gt 0 ]; then head -c "$size"; fi; }
+skipped() { [ "$hole" = 0 ] || dd if=/dev/null bs=1 seek="$hole" 2>/dev/null; }
+content() { say send; skipped && if [ "$size" -gt 0 ]; then head -c "$size"; fi; }
 confirmed() { say wrote; IFS= read -r confirm && [ "$confirm" = confirm ]; }
 there() { [ -f "$name" ] || { echo "$verb: No such file or directory"; return 1; }; }
 settable() {
@@ -58,7 +61,7 @@ IFS= read -r go
 cd -- "$1" 2>/dev/null || { ls -d -- "$1/." >/dev/null; exit 71; }
 if [ -n "$2" ]; then mkdir -p -- "./$2" && cd -- "./$2" || exit 71; fi
 say ready
-while IFS=' ' read -r verb size name target mode xattr syncs; do
+while IFS=' ' read -r verb hole size name target mode xattr syncs; do
   plain "$name"; name=$decoded
   plain "$target"; target=$decoded
   case $verb in
@@ -104,14 +107,21 @@ REFUSALS = (
 
 def header(operation: Operation, overwriting: Overwriting = Overwriting.TRUNCATE) -> bytes:
     """The line that begins an operation."""
-    size = operation.payload.size if operation.payload else 0
+    hole = hole_of(operation)
+    size = operation.payload.size - hole if operation.payload else 0
     verb, target = operation.kind.value, operation.target or operation.link or "."
     if operation.kind is OperationKind.OVERWRITE:
         verb = overwriting.value
         if overwriting is Overwriting.REPLACE:
             target = join(dirname(operation.name), f".replacing-{operation.identity}.tmp")
     names, given = map(escaped, (operation.name, target)), (operation.mode or "-", operation.xattr or "-")
-    return " ".join((verb, str(size), *names, *given, *map(escaped, _syncs(operation)))).encode() + b"\n"
+    fields = (verb, str(hole), str(size), *names, *given, *map(escaped, _syncs(operation)))
+    return " ".join(fields).encode() + b"\n"
+
+
+def hole_of(operation: Operation) -> int:
+    """How many bytes at the beginning of its payload are not written."""
+    return Payload.hole(operation.payload.kind) if operation.payload else 0
 
 
 def escaped(name: str) -> str:

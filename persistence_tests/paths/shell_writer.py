@@ -196,10 +196,14 @@ class _Shell:
     def _content(self, pending: PendingWrite) -> tuple[bytes, bytes]:
         assert pending.content is not None and pending.operation.payload is not None
         left = pending.operation.payload.size
+        hole = frames.hole_of(pending.operation)
         try:
             for chunk in pending.content.chunks():
                 left -= len(chunk)
-                self._send(chunk)
+                skipped = min(hole, len(chunk))
+                hole -= skipped
+                if skipped < len(chunk):
+                    self._send(chunk[skipped:])
         except _Lost:
             # It takes no more: what it said of the reason is still to be read.
             return self._until_marked()

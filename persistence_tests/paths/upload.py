@@ -35,6 +35,7 @@ _TYPES = {
     PayloadKind.PNG: "image/png",
     PayloadKind.JPEG: "image/jpeg",
     PayloadKind.PDF: "application/pdf",
+    PayloadKind.SPARSE: "application/octet-stream",
 }
 _SHOWN = 200  # bytes of an answer that people are told
 _POLL = 0.05

@@ -122,7 +122,7 @@ class Epoch:
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
         names = self._make_at_once(self._plan.batches(step, self._writer))
-        names += self._make(self._plan.links(step, self._writer))
+        names += self._make(self._plan.besides(step, self._writer))
         return list(dict.fromkeys([*names, *self.change(step)]))
 
     def change(self, step: str) -> list[str]:

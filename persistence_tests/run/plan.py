@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.operation import Also, OperationKind, PayloadKind
+from persistence_tests.model.payload import Payload
 from persistence_tests.run.changes import CHANGED, LARGEST_APPEND
 
 if TYPE_CHECKING:
@@ -50,4 +51,5 @@ def step_bytes(rule: WriteRule) -> int:
     changed = max(1, rule.files // CHANGED)
     overwritten = changed * max(rule.sizes) if OperationKind.OVERWRITE in rule.operations else 0
     appended = changed * LARGEST_APPEND if OperationKind.APPEND in rule.operations else 0
-    return sum(sizes) + overwritten + appended
+    sparse = Payload.minimum(PayloadKind.SPARSE) + max(rule.sizes) if Also.SPARSE in rule.also else 0
+    return sum(sizes) + overwritten + appended + changed * sparse

@@ -24,6 +24,7 @@ from persistence_tests.paths.base import PendingWrite, WritingPath
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.shell_writer import units
 from persistence_tests.run.changes import (
+    CHANGED,
     MARKED,
     MODES,
     change_size,
@@ -89,9 +90,12 @@ class WritePlan:
         ]
         return [batch for batch in batches if batch.writes]
 
-    def links(self, step: str, writers: Writers) -> list[Batch]:
-        """Symbolic and hard links to files that are there by now, where the rules ask for them."""
-        batches = [Batch(rule, writers(rule), list(self._links(rule, step))) for rule in self._scenario.rules]
+    def besides(self, step: str, writers: Writers) -> list[Batch]:
+        """Where the rules ask for them: links to files that are there by now, and files with a hole."""
+        batches = [
+            Batch(rule, writers(rule), [*self._links(rule, step), *self._sparse(rule, step)])
+            for rule in self._scenario.rules
+        ]
         return [batch for batch in batches if batch.writes]
 
     def endless(self, step: str, rule: WriteRule, largest: int, beyond: int | None) -> Iterator[PendingWrite]:
@@ -158,6 +162,17 @@ class WritePlan:
                 link = text if kind is OperationKind.SYMLINK else old
                 yield from self._directories(rule, name)
                 yield PendingWrite(replace(self._operation(rule, kind, name, identity), link=link), None)
+
+    def _sparse(self, rule: WriteRule, step: str) -> Iterator[PendingWrite]:
+        """As many as there are links of a kind; what has a hole is not changed later."""
+        random, kind = Random(f"{self._seed} {step} {rule.index} sparse"), PayloadKind.SPARSE
+        for _ in range(max(1, rule.files // CHANGED) if Also.SPARSE in rule.also else 0):
+            identity = next(self._identities)
+            name = self._new_name(rule, step, identity, random.choice(rule.into), kind)
+            self._made[rule.index].discard(name)
+            yield from self._directories(rule, name)
+            size = Payload.minimum(kind) + random.choice(rule.sizes)
+            yield self._write(rule, OperationKind.CREATE, name, identity, kind, size)
 
     def _changes(self, rule: WriteRule, step: str, largest: int | None = None) -> Iterator[PendingWrite]:
         self._rounds += 1

@@ -121,6 +121,11 @@ def _with_create(operations: tuple[str, ...]) -> tuple[str, ...]:
     return operations
 
 
+Content = Literal[
+    PayloadKind.BYTES, PayloadKind.TEXT, PayloadKind.PNG, PayloadKind.JPEG, PayloadKind.PDF
+]  # fmt: skip
+
+
 class WritePart(Part):
     """Files that are written in each step, before its event, and what is done to those written before."""
 
@@ -129,7 +134,7 @@ class WritePart(Part):
         description="The directories that take the files in turn, relative to the root of the paths; `.` is that root."
     )
     files: int = Field(default=20, description="How many files are written in each step.", ge=1, le=100_000)
-    kinds: Annotated[tuple[PayloadKind, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
+    kinds: Annotated[tuple[Content, ...], Field(min_length=1), AfterValidator(_unlike)] = Field(
         default=(PayloadKind.BYTES,), description="The kinds of content, taken in turn."
     )
     sizes: Annotated[tuple[ByteCount, ...], Field(min_length=1), AfterValidator(_unlike)] | None = Field(
@@ -159,7 +164,9 @@ class WritePart(Part):
         default=(),
         description=(
             "What is written in a container besides bytes, and must be kept: `symlinks` and `hard-links` to some of "
-            "the new files, `modes` and `xattrs` (extended attributes) of some of them."
+            "the new files, `modes` and `xattrs` (extended attributes) of some of them, and `sparse` files, which "
+            "begin with a hole: their bytes must be kept, the hole itself may be filled. The owner (uid:gid) of "
+            "every file and link is always compared."
         ),
     )
     overwrite: Overwriting | None = Field(

@@ -11,7 +11,7 @@ import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.history import History, read_history
-from persistence_tests.model.operation import OperationKind
+from persistence_tests.model.operation import OperationKind, PayloadKind
 from persistence_tests.model.payload import DEFAULT_SIZES
 from persistence_tests.model.records import Completed, EventBegan, EventEnded, Invoked, Record
 from persistence_tests.run.run import Run
@@ -115,6 +115,42 @@ def test_links_and_modes_are_kept_and_a_restore_that_drops_them_is_found(tmp_pat
     assert (finding.symptom, finding.paths) == (Symptom.METADATA, ("volume", "direct"))
     told = "\n".join(finding.evidence)
     assert "a symbolic link to" in told and "was another name of" in told and "mode was 0664, is 0644" in told
+
+
+def test_sparse_files_are_kept_and_a_restore_that_spoils_bytes_or_owner_is_found(tmp_path: Path) -> None:
+    spoilt = {
+        "zeroed": "for f in *.img; do s=$(stat -c %s $f); : > $f; truncate -s $s $f; done",
+        "truncated": "truncate -s 32768 *.img",
+        "owner": "chown -hR 7:8 .",
+    }
+    restore = "{} && docker-compose exec -T box sh -c 'cd /files && {}'"
+    events: list[Entry] = ["down-up", {"backup-restore": COMMANDS}]
+    events += [
+        {"backup-restore": {**COMMANDS, "restore": restore.format(COMMANDS["restore"], how)}}
+        for how in spoilt.values()
+    ]
+    rule = {**WRITES, "also": ["sparse", "symlinks"]}
+    judged, history = run(load(write_scenario(tmp_path, events, writes=[rule])), tmp_path)
+
+    kept, lost = ["up", "down-up", "backup-restore"], [f"backup-restore-{n}" for n in (2, 3, 4)]
+    assert {
+        step: (judgement.verdict, judgement.reasons) for step, judgement in judged.items()
+    } == dict.fromkeys(kept, (Verdict.KEPT, ())) | dict.fromkeys(lost, (Verdict.LOST, ()))
+    zeroed, truncated, owner = ([*judged[step].findings] for step in lost)
+    sparse = {
+        r.operation.name
+        for r in (entry.record for entry in history)
+        if isinstance(r, Invoked) and r.operation.payload and r.operation.payload.kind is PayloadKind.SPARSE
+    }
+    assert len(sparse) == len(judged)
+    for (finding,), symptom in ((zeroed, Symptom.ZEROED), (truncated, Symptom.TRUNCATED)):
+        assert (finding.symptom, finding.paths) == (symptom, ("volume", "direct"))
+        assert sparse.issuperset(finding.names), finding
+    [finding] = owner
+    assert (finding.symptom, finding.paths) == (Symptom.METADATA, ("volume", "direct"))
+    told = "\n".join(finding.evidence)
+    assert "owner was 0:0, is 7:8" in told
+    assert {name.rpartition(".")[2] for name in finding.names} == {"bin", "img"}
 
 
 @pytest.mark.soak  # an image with the package `attr` is built

@@ -23,6 +23,7 @@ from persistence_tests.model.operation import (
     PayloadKind,
     PayloadSpec,
 )
+from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.frames import Overwriting
@@ -444,6 +445,20 @@ def test_every_kind_of_operation(stack: TinyStack) -> None:
         "before": written(ABSENT),
     }
     assert set(view.directories) == {"a", "a/b"}
+
+
+def test_a_sparse_file_has_a_hole(stack: TinyStack) -> None:
+    container = stack.run("api", **with_volume(stack))
+    payload = Payload.make("run", 1, PayloadKind.SPARSE, Payload.minimum(PayloadKind.SPARSE) + 5000)
+    operation = replace(
+        pending(1, "sparse").operation, payload=payload.spec, acknowledgement=Acknowledgement.FSYNC
+    )
+    journal = write(direct(stack), PendingWrite(operation, payload))
+
+    assert journal.outcome(1) is Outcome.OK, journal.outcomes
+    assert written(direct(stack).observe(["sparse"]).observations["sparse"]) == file_of(payload.bytes())
+    allocated, block = map(int, container.exec_run(["stat", "-c", "%b %B", f"{ROOT}/sparse"]).output.split())
+    assert 0 < allocated * block < payload.size - Payload.hole(payload.kind) // 2
 
 
 @pytest.mark.parametrize("overwriting", Overwriting)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ sizes = st.integers(2, 5 * BLOCK) | st.sampled_from([BLOCK - 1, BLOCK, BLOCK + 1
 
 
 def payload(identity: int, kind: PayloadKind, size: int) -> Payload:
-    return Payload.make(RUN, identity, kind, max(size, Payload.minimum(kind)))
+    return Payload.make(RUN, identity, kind, max(Payload.hole(kind) + size, Payload.minimum(kind)))
 
 
 class Stage:
@@ -88,7 +90,8 @@ def test_acknowledged_content_that_was_spoilt_is_named(
     )
     whole = new.bytes()
     damage = data.draw(st.sampled_from(["none", "cut", "zeros", "stale", "other's", "junk", "torn"]))
-    at = data.draw(st.integers(1, len(whole) - 1))
+    hole = Payload.hole(kind)
+    at = data.draw(st.integers(max(1, hole), len(whole) - 1))
     expected: set[Symptom] = set()
     match damage:
         case "cut":
@@ -108,7 +111,7 @@ def test_acknowledged_content_that_was_spoilt_is_named(
         case "torn":
             cut = (at // BLOCK) * BLOCK
             content = whole[:cut] + old.bytes()[cut:]
-            if cut == 0:
+            if cut == hole:
                 expected = {Symptom.STALE}
             elif len(content) == cut:
                 expected = {Symptom.TRUNCATED}
@@ -173,3 +176,35 @@ def test_an_append_never_damages_what_was_acknowledged(
     stage.show(bytes(spoilt))
     stage.play.end_step()
     assert stage.play.judgement().verdict is Verdict.LOST
+
+
+HOLE = Payload.hole(PayloadKind.SPARSE)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "expected"),
+    [
+        (lambda whole: whole, None),
+        (lambda whole: bytes(len(whole)), Symptom.ZEROED),
+        (lambda whole: whole[:HOLE] + bytes(len(whole) - HOLE), Symptom.ZEROED),
+        (lambda whole: whole[: HOLE + BLOCK] + bytes(BLOCK) + whole[HOLE + 2 * BLOCK :], Symptom.ZEROED),
+        (lambda whole: whole[: HOLE // 2], Symptom.TRUNCATED),
+        (lambda whole: whole[:HOLE], Symptom.TRUNCATED),
+        (lambda whole: b"", Symptom.EMPTY),
+        (lambda whole: whole[HOLE:], Symptom.CORRUPTED),
+        (lambda whole: b"\x07" * HOLE + whole[HOLE:], Symptom.CORRUPTED),
+        (lambda whole: whole[:HOLE] + b"\x07" * (len(whole) - HOLE), Symptom.CORRUPTED),
+        (lambda whole: whole[:HOLE] + b"\x07" * 64 + whole[HOLE + 64 :], Symptom.CORRUPTED),
+    ],
+    ids=["kept", "zeros only", "all written", "a block", "in the hole", "after the hole", "empty", "hole left out",
+         "hole overwritten", "all damaged", "first bytes damaged"],
+)  # fmt: skip
+def test_the_hole_of_a_sparse_file_is_never_called_lost_zeros(
+    spoilt: Callable[[bytes], bytes], expected: Symptom | None
+) -> None:
+    sparse = payload(901, PayloadKind.SPARSE, 3 * BLOCK + 5)
+    whole = sparse.bytes()
+    stage = Stage()
+    stage.write(CREATE, sparse, Outcome.OK)
+    found = [finding.symptom for finding in stage.judge(whole, spoilt(whole)).findings]
+    assert found == ([] if expected is None else [expected])

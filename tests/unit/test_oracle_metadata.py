@@ -15,6 +15,7 @@ from persistence_tests.model.records import DataFate, PathObserved, Phase, Scena
 from tests.unit.oracle_histories import Play
 
 LINK = Observation(NodeKind.SYMLINK, mode="0777", owner="0:0", target="file")
+MARKS_AND_LINKS = (Also.SYMLINKS, Also.HARD_LINKS, Also.MODES, Also.XATTRS)
 STORED, SERVED = ("volume", "direct"), ("api", "proxy")
 
 
@@ -22,7 +23,7 @@ def judged(
     after: Mapping[str, Observation | None],
     *,
     before: Mapping[str, Observation | None] | None = None,
-    also: tuple[Also, ...] = tuple(Also),
+    also: tuple[Also, ...] = MARKS_AND_LINKS,
     sees_xattrs: tuple[str, ...] = ("direct",),
     outcome: Outcome = Outcome.OK,
 ) -> StepJudgement:
@@ -105,6 +106,7 @@ def test_all_of_it_kept_is_kept_and_says_where_attributes_cannot_be_seen() -> No
             "was another name of file, is a file",
         ),
         ({"hard": file_of("file", shared="x")}, Symptom.METADATA, "was another name of file"),
+        ({"soft": replace(LINK, owner="1000:1000")}, Symptom.METADATA, "soft: owner was 0:0, is 1000:1000"),
         ({"marked": file_of("marked", mode="0644")}, Symptom.METADATA, "mode was 0604, is 0644"),
         (
             {"marked": file_of("marked", mode="0604", owner="0:0")},
@@ -112,7 +114,16 @@ def test_all_of_it_kept_is_kept_and_says_where_attributes_cannot_be_seen() -> No
             "owner was 1000:1000, is 0:0",
         ),
     ],
-    ids=["link gone", "link elsewhere", "link followed", "links parted", "another file's", "mode", "owner"],
+    ids=[
+        "link gone",
+        "link elsewhere",
+        "link followed",
+        "links parted",
+        "another file's",
+        "owner of a link",
+        "mode",
+        "owner",
+    ],
 )
 def test_what_is_lost_is_named(after: dict[str, Observation], symptom: Symptom, told: str) -> None:
     judgement = judged(after)
@@ -150,6 +161,12 @@ def test_attributes_that_no_path_can_see_are_neither_kept_nor_lost() -> None:
     assert (judgement.verdict, judgement.findings) == (Verdict.INCONCLUSIVE, ())
     assert any(reason.startswith("the xattrs of the files of rule 0") for reason in judgement.reasons)
     assert judged({}, sees_xattrs=(), also=(Also.MODES,)).verdict is Verdict.KEPT
+
+
+def test_sparse_files_that_were_never_seen_are_neither_kept_nor_lost() -> None:
+    judgement = judged({}, also=(Also.SPARSE,))
+    assert (judgement.verdict, judgement.findings) == (Verdict.INCONCLUSIVE, ())
+    assert any(reason.startswith("the sparse files of rule 0") for reason in judgement.reasons)
 
 
 def test_what_was_not_acknowledged_may_be_otherwise() -> None:

@@ -28,6 +28,7 @@ from persistence_tests.model.operation import (
     PayloadKind,
     PayloadSpec,
 )
+from persistence_tests.model.payload import Payload
 from persistence_tests.paths import PATHS, kind
 from persistence_tests.paths.archive import read_member, read_tree
 from persistence_tests.paths.attributes import parse_attributes
@@ -405,20 +406,23 @@ def operation(kind_of: OperationKind, acknowledgement: Acknowledgement = Acknowl
 
 
 def test_what_is_synced_before_an_operation_counts() -> None:
-    assert header(operation(OperationKind.CREATE)) == b"create 5 a/b . - - a/b a\n"
-    assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 5 a/b . - -\n"
-    assert header(operation(OperationKind.DELETE)) == b"delete 0 a/b . - - a\n"
-    assert header(operation(OperationKind.RENAME)) == b"rename 0 a/b c/d - - c/d c a\n"
+    assert header(operation(OperationKind.CREATE)) == b"create 0 5 a/b . - - a/b a\n"
+    assert header(operation(OperationKind.CREATE, Acknowledgement.EXIT_0)) == b"create 0 5 a/b . - -\n"
+    assert header(operation(OperationKind.DELETE)) == b"delete 0 0 a/b . - - a\n"
+    assert header(operation(OperationKind.RENAME)) == b"rename 0 0 a/b c/d - - c/d c a\n"
     overwrite = operation(OperationKind.OVERWRITE)
-    assert header(overwrite) == b"truncate 0 a/b . - - a/b a\n"
-    assert header(overwrite, Overwriting.IN_PLACE) == b"in-place 0 a/b . - - a/b a\n"
-    assert header(overwrite, Overwriting.REPLACE) == b"replace 0 a/b a/.replacing\\00551.tmp - - a/b a\n"
-    assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 a/b . - - a/b a .\n"
+    assert header(overwrite) == b"truncate 0 0 a/b . - - a/b a\n"
+    assert header(overwrite, Overwriting.IN_PLACE) == b"in-place 0 0 a/b . - - a/b a\n"
+    assert header(overwrite, Overwriting.REPLACE) == b"replace 0 0 a/b a/.replacing\\00551.tmp - - a/b a\n"
+    assert header(operation(OperationKind.MKDIR)) == b"mkdir 0 0 a/b . - - a/b a .\n"
     linked = replace(operation(OperationKind.LINK), link="c/d", target=None)
-    assert header(linked) == b"link 0 a/b c/d - - a/b a\n"
-    assert header(replace(linked, kind=OperationKind.SYMLINK)) == b"symlink 0 a/b c/d - - a\n"
+    assert header(linked) == b"link 0 0 a/b c/d - - a/b a\n"
+    assert header(replace(linked, kind=OperationKind.SYMLINK)) == b"symlink 0 0 a/b c/d - - a\n"
     marked = replace(operation(OperationKind.CREATE, Acknowledgement.EXIT_0), mode="0604", xattr="00ff")
-    assert header(marked) == b"create 5 a/b . 0604 00ff\n"
+    assert header(marked) == b"create 0 5 a/b . 0604 00ff\n"
+    hole = Payload.hole(PayloadKind.SPARSE)
+    sparse = replace(marked, payload=PayloadSpec("run", 1, PayloadKind.SPARSE, hole + 99, "aa"))
+    assert header(sparse) == f"create {hole} 99 a/b . 0604 00ff\n".encode()
 
 
 @examples

@@ -263,8 +263,13 @@ def test_links_and_what_they_lead_to_and_marked_files_are_never_changed() -> Non
         marked = [operation for operation in created if operation.mode]
         assert {operation.mode for operation in marked} <= set(MODES) and marked
         assert [operation.xattr for operation in marked] == [f"{o.identity:016x}" for o in marked]
-        batches = play.plan.links(step, _nobody)
+        batches = play.plan.besides(step, _nobody)
         links = [w.operation for batch in batches for w in batch.writes if w.operation.link]
+        sparse = [w.operation for batch in batches for w in batch.writes if w.operation.payload]
+        assert [(o.kind, o.payload and o.payload.kind) for o in sparse] == [
+            (OperationKind.CREATE, PayloadKind.SPARSE)
+        ] * 2
+        assert not {operation.name for operation in sparse} & play.seen
         assert [link.kind for link in links] == [OperationKind.SYMLINK] * 2 + [OperationKind.LINK] * 2
         for link in links:
             beside = posixpath.join(posixpath.dirname(link.name), link.link or "")
@@ -273,7 +278,11 @@ def test_links_and_what_they_lead_to_and_marked_files_are_never_changed() -> Non
             play.seen |= {link.name, old or ""}
             play.there.discard(old or "")
         play.there -= {operation.name for operation in marked}
-        play.changes(step)
+        play.seen |= {operation.name for operation in sparse}
+        for operation in sparse:
+            play.ledger.record(Invoked(operation))
+            play.ledger.record(Completed(operation.identity, Outcome.OK))
+        play.changes(step)  # of what is in `play.there`, where neither a sparse file nor a marked one is
         assert all(play.ledger.is_settled(link.name) for link in links)
 
 

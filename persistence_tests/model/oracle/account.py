@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from persistence_tests.model.closure import Absent, AsStored, Directory, Exactly, Link, States
 from persistence_tests.model.ledger import Ledger
-from persistence_tests.model.operation import Also, Operation, OperationKind, Outcome
+from persistence_tests.model.operation import Also, Operation, OperationKind, Outcome, PayloadKind
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.meanwhile import masked
@@ -192,6 +192,8 @@ class Scenario:
                     account.marks.setdefault((operation.rule, Also.MODES), set()).add(path)
                 if seen is not None and operation.xattr and seen.xattrs is not None:
                     account.marks.setdefault((operation.rule, Also.XATTRS), set()).add(path)
+                if operation.payload and operation.payload.kind is PayloadKind.SPARSE:
+                    account.marks.setdefault((operation.rule, Also.SPARSE), set()).add(path)
 
 
 def shows(operation: Operation, states: States) -> bool:

@@ -66,6 +66,8 @@ def _attributes(before: tuple[str, ...], now: tuple[str, ...]) -> str:
 
 def _same_file(before: Before, now: Observation, operations: int) -> bool:
     """Content of 0 and 1 byte does not tell two writes apart, so none may have come between."""
+    if before.seen.kind is NodeKind.SYMLINK and now.kind is NodeKind.SYMLINK:
+        return before.operations == operations
     if before.seen.kind is not NodeKind.FILE or now.kind is not NodeKind.FILE:
         return False
     if before.seen.sha256 != now.sha256:

@@ -11,7 +11,8 @@
     9. anything else (bytes of one operation, not in their place)   corrupted
 
 4 stands so early because a digest proves it, also where the beginning is too short for a stamp. 7 before 8:
-what is one version with holes has not been mixed with another.
+what is one version with holes has not been mixed with another. The hole that a sparse file has by right is attributed
+to the operation that wrote the file.
 """
 
 from __future__ import annotations

@@ -26,6 +26,11 @@ from persistence_tests.model.oracle.passes import Judgement, some
 from persistence_tests.model.records import DataFate, RuleDeclared
 
 EVIDENCE_LINES = 10
+MARKS = {
+    Also.MODES: "modes of the files",
+    Also.XATTRS: "xattrs of the files",
+    Also.SPARSE: "sparse files",
+}
 LINKS = {Also.SYMLINKS: OperationKind.SYMLINK, Also.HARD_LINKS: OperationKind.LINK}
 
 
@@ -148,9 +153,9 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
         links = [kind for also, kind in LINKS.items() if also in rule.also]
         for kind in (*(rule.operations or (None,)), *links):
             yield from _operation_unshown(scenario, account, rule, kind)
-        for also in (Also.MODES, Also.XATTRS):
+        for also, what in MARKS.items():
             if also in rule.also and not account.marks.get((rule.index, also)):
-                yield f"the {also} of the files of rule {rule.index} ({rule.title or rule.through}) were seen nowhere"
+                yield f"the {what} of rule {rule.index} ({rule.title or rule.through}) were seen nowhere"
     when = "" if account.opening else " after the event"
     destroyed = account.began is not None and account.began.fate is DataFate.DESTROYED
     cannot = {v.path for v in scenario.facts.vantages if not v.shows_absence}
