@@ -280,6 +280,20 @@ def test_reads_that_were_cut_off_or_said_that_there_is_no_file_are_no_finding() 
     assert judgement.reasons == ()
 
 
+def test_reads_that_nobody_noted_are_inconclusive() -> None:
+    play = Play(directories=()).opened()
+    play.begin_step("restart", **READING)
+    play.write("admin/second", 2)
+    play.observe()
+    play.add_event_began()
+    play.end_event()
+    play.observe()
+    play.end_step()
+    judgement = play.judgement()
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert judgement.reasons == ("nobody noted what was read while the event was applied",)
+
+
 def test_a_whole_answer_of_success_with_other_bytes_is_masked() -> None:
     judgement = read({FIRST: INDEX_PAGE})
     assert judgement.verdict is Verdict.LOST

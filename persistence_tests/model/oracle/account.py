@@ -49,6 +49,7 @@ class Account:
     stack: StackReady | None = None
     event_began: bool = False
     checkpointed: bool = False
+    read_meanwhile: bool = False
     event: EventEnded | None = None
     again: StackReadyAgain | None = None
     controls: ControlsChecked | None = None
@@ -128,6 +129,7 @@ class Scenario:
                 promise = self._current.began.promise
                 wrong = list(masked(record, promise, self.ledger, self.facts))
                 self._current.after.append(Judgement(Phase.AFTER, wrong=wrong))
+                self._current.read_meanwhile = True
             case Checkpointed():
                 self.account(record.step).checkpointed = True
             case EventEnded():

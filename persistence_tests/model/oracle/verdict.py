@@ -102,6 +102,8 @@ def _event(account: Account) -> Iterator[str]:
         yield f"the event did something else as well: {'; '.join(event.problems)}"
     if account.began and account.began.fate is DataFate.RESTORED and not account.checkpointed:
         yield "nobody noted what the event had to bring back"
+    if account.began and account.began.options.get("while") == "reading" and not account.read_meanwhile:
+        yield "nobody noted what was read while the event was applied"
     if account.again is None:
         yield "nobody looked whether the stack was ready again"
     if controls is None:
