@@ -352,7 +352,8 @@ class StepEnded:
 class StackKept:
     """A stack that was left running for somebody to look at; `engine` is its URL, None for the usual one.
 
-    `workspace` is the copy of the project that it runs in, `volumes` are names on the engine.
+    `workspace` is the copy of the project that it runs in, `volumes` are names on the engine, `compose` is the
+    command that is Compose on this machine.
     """
 
     project: str
@@ -360,6 +361,7 @@ class StackKept:
     workspace: str
     services: tuple[str, ...]
     volumes: tuple[str, ...]
+    compose: tuple[str, ...] = ("docker", "compose")
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,8 @@ class _Scenario:
         ended = _first(self._entries, ScenarioEnded)
         if ended is None or (kept := ended.kept) is None:
             return None
-        return KeptResult(kept.project, kept.engine, kept.workspace, list(kept.services), list(kept.volumes))
+        lists = (list(kept.services), list(kept.volumes), list(kept.compose))
+        return KeptResult(kept.project, kept.engine, kept.workspace, *lists)
 
     def _notes(self, steps: Sequence[StepResult]) -> Iterator[str]:
         blind = {

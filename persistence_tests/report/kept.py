@@ -10,7 +10,7 @@ from persistence_tests.report.wording import command
 def looking(kept: KeptResult) -> list[tuple[str, str]]:
     """What there is to do and the command for it, which can be pasted into a shell."""
     engine = f"DOCKER_HOST={command(kept.engine)} " if kept.engine else ""
-    compose = ("docker", "compose", "-p", kept.project)
+    compose = (*kept.compose, "-p", kept.project)
     lines = [
         ("containers", engine + command(*compose, "ps", "--all")),
         ("logs", engine + command(*compose, "logs", "--timestamps")),

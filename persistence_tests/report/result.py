@@ -157,7 +157,7 @@ class KnownLossResult:
 class KeptResult:
     """A stack that was left running: `engine` is its URL, None for the usual one; `workspace` its project directory.
 
-    `services` are keys of the Compose file, `volumes` names on the engine.
+    `services` are keys of the Compose file, `volumes` names on the engine, `compose` is the command of Compose there.
     """
 
     project: str
@@ -165,6 +165,7 @@ class KeptResult:
     workspace: str
     services: list[str]
     volumes: list[str]
+    compose: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from persistence_tests.run.fate import fate
 from persistence_tests.run.interruption import is_interrupt, raise_if_interrupted, uninterrupted
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
+from persistence_tests.stack.compose import compose_binary
 from persistence_tests.stack.secret_sources import learn_scenario
 from persistence_tests.stack.stack import Stack
 
@@ -270,6 +271,7 @@ class ScenarioRun:
             workspace=str(stack.workspace),
             services=stack.services(),
             volumes=tuple(stack.volume(key) for key in stack.volume_keys()),
+            compose=compose_binary(),
         )
 
     def _save_logs(self, stack: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -91,9 +92,10 @@ def test_a_loss_is_1_says_why_and_what_is_kept_can_be_looked_at(engine: Engine, 
     assert "= cause: no volume is mounted at /tmp of service box" in done.stdout
     assert "persistence run box.persistence.yaml --event recreate --seed 7" in done.stdout
     (project,) = re.findall(r"left running: (\S+)", done.stdout)
-    (inside,) = re.findall(r"docker exec -it (\S+) sh", done.stdout)
-    assert inside.startswith(project)
-    assert engine.client.containers.get(inside).status == "running"
+    (listing,) = re.findall(r"^ +containers +(.+)$", done.stdout, re.MULTILINE)
+    looked = subprocess.run(shlex.split(listing), capture_output=True, text=True, check=False)
+    assert looked.returncode == 0, looked.stderr
+    assert f"{project}-box-1" in looked.stdout
 
     path = next((tmp_path / "reports").glob("*-*"))
     again = persistence("check", str(path), cwd=tmp_path)
