@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from persistence_tests.scenario import load
 from tests.engine.test_variants import test_a_broken_stack_is_lost_for_the_right_reason as assert_is_lost
 from tests.variants.broken_media import SCENARIO, VARIANTS
 
 pytestmark = [pytest.mark.engine, pytest.mark.soak]
 
 STEPS = 200
-STEPS_A_ROUND = 13  # `up` and the twelve events of the media scenario
+STEPS_A_ROUND = len(load(SCENARIO).steps) + 1  # and `up`
 TIMES = 5
 
 
