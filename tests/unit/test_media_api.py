@@ -26,6 +26,7 @@ from media.archive.restoring import recover, swap  # type: ignore[import-not-fou
 from media.archive.staging import stage  # type: ignore[import-not-found]
 from media.archive.tree import walk  # type: ignore[import-not-found]
 from media.archive.writing import write_archive  # type: ignore[import-not-found]
+from media.layout import is_service_name  # type: ignore[import-not-found]
 from media.refusal import Refusal  # type: ignore[import-not-found]
 from media.store import MediaStore, Upload  # type: ignore[import-not-found]
 
@@ -34,7 +35,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the media stack
 STANDARD = ("admin", "blog")
 
 plain_text = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1)
-file_names = plain_text.filter(lambda name: name not in (".", "..") and len(name.encode()) <= 255)
+file_names = plain_text.filter(
+    lambda name: name not in (".", "..") and len(name.encode()) <= 255 and not is_service_name(name)
+)
 
 
 # --- what a client may send -----------------------------------------------------------------------------
