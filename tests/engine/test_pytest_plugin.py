@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
+from persistence_tests.stack.compose import compose_binary
 from persistence_tests.stack.engine import Engine
 from tests.stacks.box_scenario import DIRECT, write_scenario
 
@@ -186,7 +188,7 @@ def test_what_failed_is_kept_to_be_looked_at(
     try:
         output = result.stdout.str()
         assert f"left running: {kept['project']}" in output
-        assert f"docker compose -p {kept['project']} logs --timestamps" in output
+        assert shlex.join([*compose_binary(), "-p", kept["project"], "logs", "--timestamps"]) in output
         names = {container.name for container in engine.client.containers.list(ignore_removed=True)}
         assert f"{kept['project']}-box-1" in names
         assert kept["services"] == ["box"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
+from persistence_tests.stack.compose import compose_binary
 from persistence_tests.stack.engine import Engine
 from tests.stacks.box_scenario import DIRECT, write_scenario
 from tests.stacks.own_engine import OwnEngine, why_not
@@ -120,7 +122,8 @@ def test_each_worker_takes_an_engine(
         for url, there in ((engine.url, engine), (second.url, own)):
             names = {container.name for container in there.client.containers.list(ignore_removed=True)}
             assert {project for project in kept.values() if f"{project}-box-1" in names} == {kept[url]}
-            assert f"DOCKER_HOST={url} docker compose -p {kept[url]} ps --all" in result.stdout.str()
+            listing = shlex.join([*compose_binary(), "-p", kept[url], "ps", "--all"])
+            assert f"DOCKER_HOST={url} {listing}" in result.stdout.str()
     finally:
         failures = [*remove(engine, left(engine, report)), *remove(own, left(own, report))]
         own.close()
