@@ -17,7 +17,8 @@ pytestmark = pytest.mark.engine
 
 EVENTS: list[Entry] = ["restart"]
 DESTROYED: list[Entry] = ["restart", "down-volumes"]
-SERVED = {"service": "web", "port": 8000, "url": "/files/{name}", "within": "1s"}
+SERVED = {"service": "web", "port": 8000, "url": "/files/{name}"}
+AT_ONCE = {**SERVED, "within": "1s"}
 MAINTAINED = """
 touch /files/.maintenance
 cat > /files/{name}
@@ -114,7 +115,7 @@ def assert_inconclusive(result: Result) -> None:
 
 
 def test_an_index_page_for_everything_is_never_kept(run: Judge) -> None:
-    result = run(stack=web("deaf"), paths={"api": SERVED, "proxy": SERVED}, writes=[POSTED])
+    result = run(stack=web("deaf"), paths={"api": AT_ONCE, "proxy": AT_ONCE}, writes=[POSTED])
     assert "kept" not in verdicts(result).values()
     assert verdicts(result)["up"] == "lost"
     assert result["exit_code"] == 1

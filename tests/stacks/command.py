@@ -97,9 +97,12 @@ class Command:
             self._process.send_signal(number)
 
     def ended(self, within: float = PATIENCE) -> Ended:
+        """What it said, which pytest shows as well where the test fails."""
         code = self._process.wait(within)
         seconds = time.monotonic() - self._began
-        return Ended(code, self._out.read_text(), self._err.read_text(), seconds)
+        ended = Ended(code, self._out.read_text(), self._err.read_text(), seconds)
+        print(ended.said)
+        return ended
 
     def _is_over(self, within: float) -> bool:
         try:

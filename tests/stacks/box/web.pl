@@ -14,6 +14,7 @@ use IO::Socket::INET;
 my $behaviour = shift // 'honest';
 my $page      = "<!doctype html><title>files</title>\n";
 my $server    = IO::Socket::INET->new(LocalPort => 8000, Listen => 64, ReuseAddr => 1) or die "listen: $!";
+$SIG{PIPE} = 'IGNORE';  # a client that went away is no reason to end
 
 sub content {
     my ($path) = @_;
