@@ -101,7 +101,7 @@ class Command:
         code = self._process.wait(within)
         seconds = time.monotonic() - self._began
         ended = Ended(code, self._out.read_text(), self._err.read_text(), seconds)
-        print(ended.said)
+        sys.stdout.write(ended.said)
         return ended
 
     def _is_over(self, within: float) -> bool:
