@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from persistence_tests.paths.archive import Tree, read_member, read_tree
 from persistence_tests.paths.attributes import SCRIPT as ATTRIBUTES
 from persistence_tests.paths.attributes import parse_attributes
-from persistence_tests.paths.exec_stream import STDOUT, ExecFailed, ExecStream, explanation
 from persistence_tests.paths.frames import escaped
 from persistence_tests.paths.listing import (
     CANNOT_ENTER,
@@ -20,13 +19,11 @@ from persistence_tests.paths.listing import (
 )
 from persistence_tests.paths.members import BrokenArchive
 from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.exec_stream import WITHIN, ExecFailed, explanation, run
 from persistence_tests.stack.helper import archive_stream
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
-
-_WITHIN = 120.0
-"""Seconds without any output after which a listing is given up."""
 
 
 class CannotList(Exception):
@@ -50,7 +47,7 @@ def list_by_exec(container: Container, root: str, user: str = "") -> Tree:
     except (ExecFailed, BrokenListing) as error:
         raise CannotList(str(error)) from error
     except TimeoutError as error:
-        raise CannotList(f"no output for {_WITHIN:g} s") from error
+        raise CannotList(f"no output for {WITHIN:g} s") from error
 
 
 def attributes_by_exec(container: Container, root: str, user: str = "") -> dict[str, tuple[str, ...]] | None:
@@ -60,18 +57,6 @@ def attributes_by_exec(container: Container, root: str, user: str = "") -> dict[
     except (ExecFailed, TimeoutError):
         return None
     return parse_attributes(output) if code == 0 else None
-
-
-def run(
-    container: Container, command: list[str], within: float = _WITHIN, user: str = ""
-) -> tuple[bytes, bytes, int | None]:
-    """Standard output, standard error and exit code of a program that reads a line before it speaks."""
-    output, complaints = bytearray(), bytearray()
-    with ExecStream(container, command, user) as stream:
-        stream.send(b"go\n", within)
-        for source, content in stream.frames(within):
-            (output if source == STDOUT else complaints).extend(content)
-        return bytes(output), bytes(complaints), stream.exit_code()
 
 
 def list_by_archive(container: Container, root: str) -> Tree:

@@ -13,7 +13,7 @@ from persistence_tests.errors import PersistenceError
 from persistence_tests.model.operation import OperationKind, Outcome
 from persistence_tests.paths import frames
 from persistence_tests.paths.base import Journal, PendingWrite
-from persistence_tests.paths.exec_stream import ExecFailed, ExecStream
+from persistence_tests.stack.exec_stream import ExecFailed, ExecStream
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

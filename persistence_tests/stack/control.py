@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
 from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.exec_stream import ExecFailed, run_any
 from persistence_tests.stack.identity import CONTROL_SERVICE, EDITION_LABEL, Identity
 from persistence_tests.stack.state import Store
 
@@ -31,7 +32,8 @@ PLACES: dict[Store, str] = {
 }
 CHECK = 'for place; do cat "$place/token" 2>/dev/null || printf -; echo; done'
 WRITE = (
-    'token=$1; shift; for place; do mkdir -p "$place" && printf %s "$token" >"$place/token" || exit 1; done; sync; '
+    # Never `sync`: it would bring to the disk what a stack under test has not.
+    'token=$1; shift; for place; do mkdir -p "$place" && printf %s "$token" >"$place/token" || exit 1; done; '
     + CHECK
 )
 
@@ -98,7 +100,6 @@ class ControlService:
         return _kept(token, self._run(["sh", "-c", CHECK, "sh", *PLACES.values()]))
 
     def _run(self, command: list[str]) -> str:
-        from docker.errors import APIError
         from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
         def attempt() -> str:
@@ -106,15 +107,13 @@ class ControlService:
             if not running:
                 raise StackError(f"the control service {self.service} does not run")
             try:
-                exit_code, output = running[0].exec_run(command, user="0:0", stream=False)
-            except APIError as error:
+                output, complaints, exit_code = run_any(running[0], command, WAIT, user="0:0")
+            except (ExecFailed, TimeoutError) as error:
                 raise StackError(f"the control service took no command: {error}") from error
-            said = output.decode(errors="replace") if isinstance(output, bytes) else ""
             if exit_code != 0:
-                raise StackError(
-                    f"the control service's command failed with exit code {exit_code}: {said.strip()[:300]}"
-                )
-            return said
+                said = complaints.decode(errors="replace").strip()[:300]
+                raise StackError(f"the control service's command failed with exit code {exit_code}: {said}")
+            return output.decode(errors="replace")
 
         # A policy may be about to restart it: the container can go away between look-up and command.
         patience = Retrying(
@@ -127,5 +126,4 @@ class ControlService:
 
 
 def _kept(token: str, said: str) -> dict[Store, bool]:
-    lines = said.split("\n")
-    return {store: line == token for store, line in zip(PLACES, lines, strict=False)}
+    return {store: line == token for store, line in zip(PLACES, said.splitlines(), strict=True)}

@@ -17,6 +17,7 @@ from persistence_tests.model.records import DataFate
 from persistence_tests.stack.compose import CommandResult, Compose
 from persistence_tests.stack.difference import difference
 from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.exec_stream import run_any
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Delta, EngineState
@@ -181,8 +182,7 @@ def put(stack: Stack, name: str) -> None:
 
 def names(stack: Stack) -> set[str]:
     [api] = stack.containers("api")
-    output = api.exec_run(["ls", "/data"]).output
-    assert isinstance(output, bytes)
+    output, _, _ = run_any(api, ["ls", "/data"])
     return set(output.decode().split())
 
 

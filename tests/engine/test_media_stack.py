@@ -25,6 +25,8 @@ import requests
 from docker.models.containers import Container
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from persistence_tests.stack.exec_stream import run_any
+
 pytestmark = pytest.mark.engine
 
 SOURCE = Path(__file__).parents[2] / "compose-under-test/media"
@@ -118,11 +120,10 @@ class MediaStack:
         return f"http://127.0.0.1:{bindings[0]['HostPort']}"
 
     def execute(self, command: str, user: str = "") -> str:
-        code, output = self.container("api").exec_run(["sh", "-ec", command], user=user, workdir=ROOT)
-        assert isinstance(output, bytes)
-        text = output.decode("utf-8", "surrogateescape")
-        assert code == 0, text
-        return text
+        line = ["sh", "-ec", f"cd {ROOT}\n{command}"]
+        output, complaints, code = run_any(self.container("api"), line, user=user)
+        assert code == 0, complaints
+        return output.decode("utf-8", "surrogateescape")
 
     def snapshot(self) -> set[str]:
         """All names, kinds, modes, owners, times, links and content, read without the code under test."""
@@ -341,7 +342,7 @@ def test_a_full_volume_is_507_and_stays_usable(stack: MediaStack) -> None:
         poll(lambda: _assert_healthy(url))()
         files = {"file": ("big.bin", os.urandom(MAX_BYTES))}
         assert requests.post(f"{url}/api/v1/media/admin", files=files, timeout=30).status_code == 507
-        assert full.exec_run(["find", ROOT, "-type", "f"]).output == b""
+        assert run_any(full, ["find", ROOT, "-type", "f"]) == (b"", b"", 0)
         small = requests.post(f"{url}/api/v1/media/admin", files={"file": ("s.bin", b"small")}, timeout=30)
         assert small.status_code == 201
     finally:
@@ -408,7 +409,7 @@ def test_the_main_process_is_the_api_and_not_root(stack: MediaStack) -> None:
         "media.server",
         "app",
     ]
-    assert stack.container("proxy").exec_run(["id", "-un"]).output == b"www-data\n"
+    assert run_any(stack.container("proxy"), ["id", "-un"]) == (b"www-data\n", b"", 0)
 
 
 def test_what_a_killed_upload_left_is_swept_at_the_next_start(stack: MediaStack) -> None:

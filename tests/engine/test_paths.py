@@ -29,6 +29,7 @@ from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.exec_stream import run_any
 
 IMAGE = "debian:bookworm-slim"
 ROOT = "/data/files"
@@ -457,7 +458,8 @@ def test_a_sparse_file_has_a_hole(stack: TinyStack) -> None:
 
     assert journal.outcome(1) is Outcome.OK, journal.outcomes
     assert written(direct(stack).observe(["sparse"]).observations["sparse"]) == file_of(payload.bytes())
-    allocated, block = map(int, container.exec_run(["stat", "-c", "%b %B", f"{ROOT}/sparse"]).output.split())
+    said, _, _ = run_any(container, ["stat", "-c", "%b %B", f"{ROOT}/sparse"])
+    allocated, block = map(int, said.split())
     assert 0 < allocated * block < payload.size - Payload.hole(payload.kind) // 2
 
 
@@ -474,12 +476,12 @@ def test_every_way_to_overwrite(stack: TinyStack, overwriting: Overwriting) -> N
         pending(6, "emptied", b"", kind=OperationKind.OVERWRITE),
         pending(7, "none", b"x", kind=OperationKind.OVERWRITE),
     ]
-    files = "stat -c %i ./-longer shorter emptied"
+    files = ["sh", "-c", f"cd {ROOT} && stat -c %i ./-longer shorter emptied"]
     journal = Journal()
     direct(stack).writer(overwriting).write([batch[0], batch[2], batch[4]], journal, threading.Event())
-    before = container.exec_run(["sh", "-c", files], workdir=ROOT).output
+    before, _, _ = run_any(container, files)
     direct(stack).writer(overwriting).write([batch[n] for n in (1, 3, 5, 6)], journal, threading.Event())
-    after = container.exec_run(["sh", "-c", files], workdir=ROOT).output
+    after, _, _ = run_any(container, files)
 
     outcomes = {n: journal.outcome(n) for n in range(1, 8)}
     assert outcomes == dict.fromkeys(range(1, 7), Outcome.OK) | {7: Outcome.FAIL}, journal.outcomes

@@ -2,7 +2,7 @@
 
 Nothing is lost of what the program says only if it says nothing before it was spoken to: the
 engine's answer and the program's first output may arrive together, and then the output is gone in
-the SDK's buffer. So whatever runs here reads a line first.
+the SDK's buffer. So whatever runs here reads a line first; the SDK's own `exec_run` is not used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 STDOUT, STDERR = 1, 2
+WITHIN = 120.0
+"""Seconds without any output after which a program is given up."""
 _HEADER = struct.Struct(">BxxxL")
 _READ = 1 << 18
 
@@ -125,6 +127,28 @@ class ExecStream:
         for end in (self._socket, self._raw):
             with contextlib.suppress(OSError):
                 end.close()
+
+
+def run(
+    container: Container, command: Sequence[str], within: float = WITHIN, user: str = ""
+) -> tuple[bytes, bytes, int | None]:
+    """Standard output, standard error and exit code of a program that reads a line before it speaks.
+
+    Raises TimeoutError where nothing comes for `within` seconds, and as ExecStream does.
+    """
+    output, complaints = bytearray(), bytearray()
+    with ExecStream(container, command, user) as stream:
+        stream.send(b"go\n", within)
+        for source, content in stream.frames(within):
+            (output if source == STDOUT else complaints).extend(content)
+        return bytes(output), bytes(complaints), stream.exit_code()
+
+
+def run_any(
+    container: Container, command: Sequence[str], within: float = WITHIN, user: str = ""
+) -> tuple[bytes, bytes, int | None]:
+    """The same of any program, where the container has a shell; without an input."""
+    return run(container, ["sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh", *command], within, user)
 
 
 def explanation(error: Exception) -> str:
