@@ -17,6 +17,7 @@ from persistence_tests import __version__
 from persistence_tests.cli.machine import clean, doctor
 from persistence_tests.cli.options import FAULT, INTERRUPTED, KEPT, USAGE
 from persistence_tests.cli.reading import check, explain, report
+from persistence_tests.cli.replaying import replay
 from persistence_tests.cli.running import run
 from persistence_tests.cli.scenarios import init, validate
 from persistence_tests.errors import PersistenceError
@@ -46,7 +47,7 @@ def cli() -> None:
     """
 
 
-for command in (run, init, validate, check, report, explain, doctor, clean):
+for command in (run, init, validate, replay, check, report, explain, doctor, clean):
     cli.add_command(command)
 
 

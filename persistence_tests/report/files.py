@@ -12,6 +12,7 @@ from pathlib import Path
 from persistence_tests.model.records import Entry
 from persistence_tests.report.ctrf import ctrf
 from persistence_tests.report.junit import junit
+from persistence_tests.report.replay import ReplayResult
 from persistence_tests.report.result import RunResult
 from persistence_tests.report.summary import summary
 
@@ -28,6 +29,11 @@ def write_reports(result: RunResult, entries: Sequence[Entry], directory: Path) 
     _write(directory / "junit.xml", junit(result, str(directory)))
     _write(directory / "ctrf.json", _json(ctrf(result)))
     _write(directory / "report.html", _page(result, entries, _logs(directory / "logs")))
+
+
+def write_replay(result: ReplayResult, directory: Path) -> None:
+    """`replay.json`, beside the directories of the rounds."""
+    _write(directory / "replay.json", _json(result.as_dict()))
 
 
 def append_step_summary(result: RunResult, file: str | None) -> None:

@@ -6,7 +6,6 @@ Off a terminal the live line is left out and no line is folded, so a log holds w
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
@@ -15,32 +14,14 @@ from rich.console import Console
 from rich.text import Text
 
 from persistence_tests.model.finding import Verdict
-from persistence_tests.model.operation import Outcome
-from persistence_tests.model.records import (
-    BaselineListed,
-    Completed,
-    ControlsChecked,
-    Entry,
-    EventBegan,
-    EventEnded,
-    PathObserved,
-    Phase,
-    RunBegan,
-    ScenarioBegan,
-    ScenarioEnded,
-    StackPrepared,
-    StackReady,
-    StackReadyAgain,
-    StepBegan,
-    StepEnded,
-)
+from persistence_tests.model.records import Entry, RunBegan, ScenarioBegan, StackPrepared, StackReady
 from persistence_tests.report.failure import because, known_lines, step_block
 from persistence_tests.report.kept import kept_lines
 from persistence_tests.report.layout import NARROWEST, folded, joined
-from persistence_tests.report.live import LiveLine
 from persistence_tests.report.printable import printable
-from persistence_tests.report.progress import UP, Progress, time_left
+from persistence_tests.report.progress import Progress
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
+from persistence_tests.report.under_way import BUILDING, UnderWay
 from persistence_tests.report.wording import (
     MARKS,
     budget,
@@ -63,7 +44,6 @@ TITLE_WIDTH = 34
 DIGEST = len("sha256:") + 12
 VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 CONTROL = "persistence-control-"
-BUILDING = "building images; the first time this can take minutes"
 
 
 class Terminal:
@@ -71,62 +51,32 @@ class Terminal:
 
     def __init__(self, console: Console, progress: Progress | None = None) -> None:
         self._console = console
-        self._progress = progress or Progress([], {})
-        self._live = LiveLine(console, self._time_left)
-        self._scenario = -1
-        self._of = ""
-        self._step = ""
-        self._answered = 0
+        self._under_way = UnderWay(console, progress or Progress([], {}))
         self._title_width = TITLE_WIDTH
         self._volumes: dict[str, str] = {}
         self._changes: tuple[str, ...] | None = None
 
     def __enter__(self) -> Terminal:
-        self._live.__enter__()
+        self._under_way.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.__exit__(kind, error, trace)
+        self._under_way.__exit__(kind, error, trace)
 
     def __call__(self, entry: Entry) -> None:
         match entry.record:
             case RunBegan() as run:
                 self._lines(header(run, width(self._console)))
             case ScenarioBegan() as scenario:
-                self._scenario += 1
-                self._begin(UP)
                 self._heading(scenario.source, (planned.title for planned in scenario.steps))
-                self._phase("preparing the stack", anew=True)
                 self._changes = None
             case StackPrepared() as prepared:
                 self._prepared(prepared)
             case StackReady() as ready:
                 self._ready(ready)
-            case StepBegan() as step:
-                self._step, self._answered = step.title, 0
-                if step.step != UP:
-                    self._begin(step.step)
-                self._phase("writing", anew=True)
-            case Completed() as completed:
-                self._answered += completed.outcome is Outcome.OK
-                self._phase(f"writing, {self._answered} acknowledged")
-            case PathObserved(phase=Phase.BEFORE) | BaselineListed():
-                self._phase(f"checking what was written, {self._answered} names")
-            case EventBegan():
-                self._phase("applying the event")
-            case EventEnded():
-                self._phase("waiting until the stack is ready again")
-            case StackReadyAgain():
-                self._phase("verifying every name on every path")
-            case ControlsChecked():
-                self._phase("judging")
-            case StepEnded() as ended:
-                self._progress.end((self._scenario, ended.step), time.monotonic())
-            case ScenarioEnded():
-                self._step = self._of = ""
-                self._phase("removing what the run made", anew=True)
+        self._under_way(entry)
 
     def scenario(self, scenario: ScenarioResult) -> None:
         """A whole scenario at once, for a history that is read again."""
@@ -164,11 +114,8 @@ class Terminal:
         for change in prepared.changes:
             if change not in (told or ()):
                 self._folded(printable(change), "    ", "dim")
-        if told is not None:
-            return
-        if not self._console.is_terminal:
+        if told is None and not self._console.is_terminal:
             self._lines([f"  {BUILDING}"])
-        self._phase(BUILDING, anew=True)
 
     def _ready(self, ready: StackReady) -> None:
         if not ready.ready:
@@ -180,25 +127,11 @@ class Terminal:
                 self._folded(f"image of {printable(container)}: {printable(image[:DIGEST])}", "    ", "dim")
             for key, driver in self._volumes.items():
                 self._folded(f"volume {printable(key)}: driver {printable(driver)}", "    ", "dim")
-        self._phase("looking at what is there")
 
     def _heading(self, source: str, titles: Iterable[str]) -> None:
         self._title_width = min(max((cell_len(printable(title)) for title in titles), default=0), TITLE_WIDTH)
         self._console.print()
         self._lines([printable(source)], "bold")
-
-    def _begin(self, step: str) -> None:
-        self._progress.begin((self._scenario, step), time.monotonic())
-        place, of = self._progress.place
-        self._of = f"{place}/{of} " if place else ""
-
-    def _time_left(self) -> str:
-        seconds = self._progress.remaining(time.monotonic())
-        return "" if seconds is None or not self._of else time_left(seconds)
-
-    def _phase(self, phase: str, *, anew: bool = False) -> None:
-        text = self._of + (f"{printable(self._step)}: {phase}" if self._step else phase)
-        self._live.say(text, since=time.monotonic() if anew else None)
 
     def _folded(self, text: str, indent: str, style: str) -> None:
         self._lines(folded(text, width(self._console), first=indent, rest=indent + "  "), style)
@@ -213,22 +146,19 @@ class Terminal:
 
 def header(run: RunBegan, width: int | None) -> list[str]:
     """What the run is, and on what."""
-    facts = {key: printable(value) for key, value in run.environment.items()}
+    words = [f"persistence {printable(run.version)}", f"run {printable(run.run)}", f"seed {run.seed}"]
+    return [*joined(words, width, rest="  ", between=" · "), *engine_lines(run.environment, width)]
+
+
+def engine_lines(environment: Mapping[str, str], width: int | None) -> list[str]:
+    facts = {key: printable(value) for key, value in environment.items()}
     storage = " on ".join(filter(None, (facts.get("storage_driver"), facts.get("backing_filesystem"))))
-    return [
-        *joined(
-            [f"persistence {printable(run.version)}", f"run {printable(run.run)}", f"seed {run.seed}"],
-            width, rest="  ", between=" · ",
-        ),
-        *joined(
-            [
-                f"engine {facts.get('engine') or '?'}" + (f" ({storage})" if storage else ""),
-                f"Compose {facts.get('compose') or '?'}",
-                *filter(None, (facts.get("os"), f"kernel {facts['kernel']}" if facts.get("kernel") else None)),
-            ],
-            width, rest="  ", between=" · ",
-        ),
-    ]  # fmt: skip
+    words = [
+        f"engine {facts.get('engine') or '?'}" + (f" ({storage})" if storage else ""),
+        f"Compose {facts.get('compose') or '?'}",
+        *filter(None, (facts.get("os"), f"kernel {facts['kernel']}" if facts.get("kernel") else None)),
+    ]
+    return joined(words, width, rest="  ", between=" · ")
 
 
 def print_result(console: Console, result: RunResult, directory: str | None) -> None:

@@ -17,7 +17,7 @@ from persistence_tests.cli import exit_code
 from persistence_tests.report.build import build
 from tests.unit.report_histories import faulted, kept, skipped, wiped, write_history
 
-COMMANDS = ("run", "init", "validate", "check", "report", "explain", "doctor", "clean")
+COMMANDS = ("run", "init", "validate", "replay", "check", "report", "explain", "doctor", "clean")
 SCENARIO = """
 stack: { compose: compose.yaml }
 paths:
@@ -94,6 +94,7 @@ def test_help_fits_and_is_whole(
         ("run", "shop.persistence.yaml", "--engine", "unix:///a", "--engine", "unix:///b"),
         ("explain", "PV999x"),
         ("check", "nothing-here"),
+        ("replay", "nothing-here"),
     ],
 )
 def test_wrong_usage_is_64_and_says_what_to_do(
