@@ -6,6 +6,7 @@ PersistenceError
  ├─ StackRefused          the stack cannot be isolated from the user's own data        exit 64
  ├─ StackError            Compose or a container of the stack failed                   exit 2
  ├─ EngineUnavailable     no Docker engine answers, or it went away                    exit 2
+ ├─ CapabilityLacking     this machine cannot do what a step needs: it is skipped      exit 2
  └─ HistoryError          a recorded history cannot be read                            exit 64
 """
 
@@ -59,6 +60,12 @@ class StackError(PersistenceError):
 
 
 class EngineUnavailable(PersistenceError):
+    exit_code = 2
+
+
+class CapabilityLacking(PersistenceError):
+    """`remedy` says what would enable it."""
+
     exit_code = 2
 
 

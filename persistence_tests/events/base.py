@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from persistence_tests.events.gate import After, Gate, While
 from persistence_tests.model.operation import PromiseClass
-from persistence_tests.model.records import DataFate, Evidence
+from persistence_tests.model.records import ControlCheck, DataFate, Evidence
 from persistence_tests.stack.state import Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
+    from persistence_tests.stack.disks import Media
     from persistence_tests.stack.stack import Stack
 
 
@@ -102,7 +103,8 @@ class Event(ABC):
     """One kind of event with its options.
 
     `resets` says that the stack is torn down after the step, because the event was one on the project
-    or on its volumes. `own_commands` are the options that are commands of the stack's own.
+    or on its volumes. Of one that `cuts` the power, what is answered from its beginning on counts as never answered.
+    `own_commands` are the options that are commands of the stack's own.
     """
 
     name: ClassVar[str]
@@ -111,6 +113,7 @@ class Event(ABC):
     controls: ClassVar[Controls]
     promise: ClassVar[PromiseClass] = PromiseClass.PROCESS_CRASH
     resets: ClassVar[bool] = False
+    cuts: ClassVar[bool] = False
     own_commands: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any) -> None:
@@ -161,8 +164,22 @@ class Event(ABC):
         """Keys of volumes that the options refer to, for the scenario's validation."""
         return ()
 
+    def media(self, declared: Media | None) -> Media | None:
+        """The crash disks that the stack must lie on in its step, None for ordinary volumes.
+
+        `declared` is what the scenario says of them.
+        """
+        return declared
+
+    def before_writes(self, stack: Stack) -> None:  # noqa: B027  most events need nothing then
+        """Bring about what must be there before anything of the step is written."""
+
     def prepare(self, stack: Stack) -> None:  # noqa: B027  most events need nothing before they are watched
         """Bring about what the event needs, before the engine is watched."""
+
+    def control_checks(self) -> Sequence[ControlCheck]:
+        """Of an event that has controls of its own, how they fared, once it is over."""
+        return ()
 
     @abstractmethod
     def apply(self, stack: Stack, during: During) -> None:

@@ -4,7 +4,7 @@ A `Ledger` is fed every record of a scenario in order and forgets everything at 
 asks it which observations need a second look; the oracle judges with it.
 
     Completed(fail)              the operation vanishes
-    Completed(info), none        the operation stays unresolved
+    Completed(info), none        the operation stays unresolved; so does one that is answered after a cut began
     EventEnded, destroyed        every name written before is absent
     EventEnded, restored         every name is as at `Checkpointed`
     the two, `while: writing`    nobody knows of an operation that the event met whether it came before or after
@@ -70,6 +70,7 @@ class _Step:
     fate: DataFate = DataFate.KEPT
     writing: bool = False
     event_began: bool = False
+    cutting: bool = False
     concurrent: set[int] = field(
         default_factory=set
     )  # operations in flight as the event began, or begun since
@@ -122,11 +123,12 @@ class Ledger:
             case Completed():
                 self._completed(record)
             case EventBegan():
-                self._step.event_began = True
+                self._step.event_began, self._step.cutting = True, record.cuts
                 self._step.concurrent = self.epoch_operations - self.outcomes.keys()
             case Checkpointed():
                 self._step.checkpoint = dict(self._names)
             case EventEnded():
+                self._step.cutting = False
                 self._event_ended()
             case PathObserved() if record.path in self._stored and record.problem is None:
                 for name, seen in (record.directories | record.observations).items():
@@ -293,6 +295,8 @@ class Ledger:
 
     def _completed(self, record: Completed) -> None:
         identity, outcome = record.operation, record.outcome
+        if self._step.cutting and outcome is Outcome.OK:
+            outcome = Outcome.INFO  # the answer came after the cut began
         self.outcomes[identity] = outcome
         operation = self.operations[identity]
         if operation.provisional:

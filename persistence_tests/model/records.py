@@ -211,7 +211,10 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class EventBegan:
+    """`cuts` says that whatever is answered from now on counts as never answered: the power is about to go."""
+
     step: str
+    cuts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ goes through the same isolation and the same second net.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from persistence_tests.stack import isolation, override, preparation, workspace
+from persistence_tests.stack import disks, isolation, override, preparation, workspace
 from persistence_tests.stack.compose import Compose
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.identity import Identity
@@ -26,7 +26,7 @@ class Arrangement:
     """`project` is the name that Compose is given; `identity.project` the one by which everything is labelled.
 
     `original` is the user's configuration, of all profiles; `isolated` the same under `override`, `config` that of
-    the services that run.
+    the services that run. `disks` are the stores that lie on crash disks.
     """
 
     spec: StackSpec
@@ -39,6 +39,7 @@ class Arrangement:
     changes: tuple[str, ...]
     isolated: dict[str, Any]
     config: dict[str, Any]
+    disks: tuple[tuple[disks.Stored, disks.Disk], ...] = ()
 
     @property
     def mounted_as_is(self) -> tuple[str, ...]:
@@ -79,10 +80,12 @@ def arranged(
     *,
     edition: int = 0,
     image_volumes: Mapping[str, Iterable[str]] | None = None,
+    laid_on: Sequence[tuple[disks.Stored, disks.Disk]] = (),
 ) -> Arrangement:
     """Write the override, resolve the whole again, verify. Raises StackRefused if the second net catches something.
 
-    The control service of another `edition` is another one to Compose. `image_volumes` as for `labelled`.
+    The control service of another `edition` is another one to Compose. `image_volumes` as for `labelled`, `laid_on` as
+    for `on_disks`.
     """
     directory = Path(identity.project_directory)
     file = Path(identity.workspace) / (f"override-{edition}.yaml" if edition else "override.yaml")
@@ -97,7 +100,17 @@ def arranged(
     )
     document = preparation.with_control(plan.override, identity, edition)
     made = Arrangement(spec, identity, project, original, plan, document, compose, plan.changes, {}, {})
-    return labelled(_settled(made), image_volumes or {})
+    settled = _settled(made)
+    return labelled(on_disks(settled, laid_on) if laid_on else settled, image_volumes or {})
+
+
+def on_disks(arrangement: Arrangement, laid_on: Sequence[tuple[disks.Stored, disks.Disk]]) -> Arrangement:
+    """With these stores on their crash disks."""
+    document, changes = disks.on_disks(
+        arrangement.override, arrangement.config, laid_on, arrangement.identity.labels
+    )
+    changed = (*arrangement.changes, *changes)
+    return _settled(replace(arrangement, override=document, changes=changed, disks=tuple(laid_on)))
 
 
 def labelled(arrangement: Arrangement, image_volumes: Mapping[str, Iterable[str]]) -> Arrangement:
@@ -122,7 +135,10 @@ def _settled(arrangement: Arrangement) -> Arrangement:
         running = pool.submit(compose.config)
         isolated, config = everything.result(), running.result()
     identity = arrangement.identity
-    found = violations(isolated, identity, arrangement.mounted_as_is, project=arrangement.project)
+    devices = [disk.device for _, disk in arrangement.disks]
+    found = violations(
+        isolated, identity, arrangement.mounted_as_is, project=arrangement.project, devices=devices
+    )
     binds, home = arrangement.plan.binds, Path(identity.project_directory)
     if found := [*found, *workspace.escapes(binds, home, Path(identity.workspace))]:
         raise refuse(found, str(arrangement.spec.compose[-1]))

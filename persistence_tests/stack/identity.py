@@ -11,6 +11,7 @@ STACK_LABEL = "persistence-tests.stack"
 WORKSPACE_LABEL = "persistence-tests.workspace"
 HELPER_LABEL = "persistence-tests.helper"
 EDITION_LABEL = "persistence-tests.edition"
+DISKS_LABEL = "persistence-tests.disks"
 
 CONTROL_SERVICE = "persistence-control"
 LONGEST_PROJECT = 40

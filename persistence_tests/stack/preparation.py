@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,14 +153,22 @@ def copy_files(plan: isolation.Isolation, identity: Identity) -> None:
         shutil.copy(source, copied)
 
 
-def make_external(engine: Engine, plan: isolation.Isolation, identity: Identity) -> None:
-    """The volumes and networks that are external to the stack, the control's too, where they are not there."""
+def make_external(
+    engine: Engine,
+    plan: isolation.Isolation,
+    identity: Identity,
+    options: Mapping[str, dict[str, str]] | None = None,
+) -> None:
+    """The volumes and networks that are external to the stack, the control's too, where they are not there.
+
+    `options` are those of the local driver, by the volume's name.
+    """
     from docker.errors import NotFound
 
     labels = identity.labels
     with engine_answers("making external volumes and networks"):
         for name in (*plan.external_volumes, control.external_volume(identity)):
-            engine.client.volumes.create(name, labels=labels)
+            engine.client.volumes.create(name, labels=labels, driver_opts=(options or {}).get(name))
         for name in plan.external_networks:
             try:
                 engine.client.api.inspect_network(name)

@@ -15,13 +15,14 @@ from persistence_tests.model.secrets import Secrets
 from persistence_tests.stack import (
     buildcache,
     control,
+    disks,
     images,
     isolation,
     preparation,
     readiness,
     workspace,
 )
-from persistence_tests.stack.arrangement import Arrangement, arranged, labelled, planned
+from persistence_tests.stack.arrangement import Arrangement, arranged, labelled, on_disks, planned
 from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
 from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult
 from persistence_tests.stack.control import ControlService
@@ -72,6 +73,8 @@ class Stack:
         self._feed: EventFeed | None = None
         self._first: Arrangement | None = None
         self._editions = 0
+        self.laid: disks.Laid | None = None
+        self._off_disks: Arrangement | None = None
         self.compose = arrangement.compose
         self._adopt(arrangement)
 
@@ -208,6 +211,7 @@ class Stack:
             self.engine,
             edition=self._editions,
             image_volumes=self._image_volumes,
+            laid_on=self._arrangement.disks,
         )
         stood = self._arrangement.plan
         if self._feed is not None and (
@@ -241,6 +245,14 @@ class Stack:
         self._make_external()
         self.compose.start()
         self.record_volumes()
+
+    def lay_on(self, media: disks.Media | None) -> None:
+        """Before `start`: from then on, until `reset`, the stack's stores lie on fresh crash disks; see `disks.lay`."""
+        if media is None:
+            return
+        self._off_disks = self._arrangement
+        self.laid = disks.lay(self.engine, self.identity, self.config, self.workspace, media)
+        self._adopt(on_disks(self._arrangement, self.laid.pairs))
 
     def up(self, *arguments: str) -> None:
         """`docker compose up -d ARGUMENTS`."""
@@ -294,6 +306,9 @@ class Stack:
             # Its images bear what was edited, its tags another project's name.
             self._adopt(self._first)
             self._first, self._built = None, False
+        if self._off_disks is not None:
+            self._adopt(self._off_disks)
+            self._off_disks = self.laid = None
         preparation.copy(self.spec, self.identity, self._arrangement.plan, self._arrangement.original)
 
     # What there is
@@ -354,9 +369,12 @@ class Stack:
         own = {control.NAMED_VOLUME, control.EXTERNAL_VOLUME}
         return tuple(sorted(set(self.config.get("volumes") or {}) - own))
 
-    def bind(self, source: str) -> Path:
-        """The workspace's directory of a bind mount, named as in the Compose file."""
-        return preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
+    def bind(self, source: str) -> Source:
+        """The workspace's directory of a bind mount, named as in the Compose file; the volume that stands for it
+        where it lies on a crash disk."""
+        directory = preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
+        moved = {stored.directory: stored.volume for stored, _ in self._arrangement.disks}
+        return self.volume(moved[str(directory)]) if str(directory) in moved else directory
 
     def mounts(self) -> dict[str, list[dict[str, str]]]:
         """Of each of the user's services: kind, source and target of its mounts, and the volume's key if it has one."""
@@ -477,7 +495,8 @@ class Stack:
         return {isolation.unescaped(str(entry["name"])): key for key, entry in volumes.items()}
 
     def _make_external(self, plan: isolation.Isolation | None = None) -> None:
-        preparation.make_external(self.engine, plan or self._arrangement.plan, self.identity)
+        options = {self.volume(stored.volume): disk.driver_options for stored, disk in self._arrangement.disks}
+        preparation.make_external(self.engine, plan or self._arrangement.plan, self.identity, options)
 
 
 def _label_of(service: str | None) -> tuple[str, ...]:

@@ -93,5 +93,7 @@ class Store(StrEnum):
     ANONYMOUS = "anonymous volume"
     NAMED = "named volume"
     EXTERNAL = "external volume"
+    NEVER_SYNCED = "file never synced"
+    SYNCED = "file synced with its directory"
     AFTER_BACKUP = "file made after the backup"
     BEFORE_BACKUP = "file made before the backup"

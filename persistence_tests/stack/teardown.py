@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from persistence_tests.stack.identity import RUN_LABEL, STACK_LABEL
+from persistence_tests.stack.disks.detach import detach
+from persistence_tests.stack.identity import DISKS_LABEL, RUN_LABEL, STACK_LABEL
 
 if TYPE_CHECKING:
     from persistence_tests.stack.engine import Engine
@@ -77,6 +78,9 @@ def _remove_once(
     for entry in networks:
         failures += _removed(f"network {entry['Name']}", partial(api.remove_network, entry["Id"]))
     labelled = listed("volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
+    for entry in labelled:
+        if DISKS_LABEL in entry["Labels"]:  # without its file nobody could find a loop device any more
+            failures += detach(engine, entry["Name"], entry["Labels"])
     names = {entry["Name"] for entry in labelled} | {name for name in volumes if _is_abandoned(engine, name)}
     for name in sorted(names):
         failures += _removed(f"volume {name}", partial(api.remove_volume, name))

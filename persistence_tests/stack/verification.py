@@ -18,12 +18,17 @@ REMEDY = "this is a fault of the harness: please report it with the Compose file
 
 
 def violations(
-    config: dict[str, Any], identity: Identity, read_only: Iterable[str] = (), *, project: str | None = None
+    config: dict[str, Any],
+    identity: Identity,
+    read_only: Iterable[str] = (),
+    *,
+    project: str | None = None,
+    devices: Iterable[str] = (),
 ) -> list[Refusal]:
     """Everything in the isolated configuration that could reach what is not the run's own.
 
     `read_only` are the paths outside the workspace that the scenario lets the stack mount read-only; `project` is
-    its name where it is not the one that the stack began as.
+    its name where it is not the one that the stack began as; `devices` are those of the run's own disks.
     """
     expected = project or identity.project
     allowed = {posixpath.normpath(path) for path in read_only}
@@ -39,7 +44,7 @@ def violations(
         found.append(_violation("jobs", f"the jobs {', '.join(jobs)} are not isolated"))
     for kind in ("volumes", "networks"):
         for key, part in (config.get(kind) or {}).items():
-            found += _resource(f"{kind}.{key}", part or {}, identity)
+            found += _resource(f"{kind}.{key}", part or {}, identity, set(devices))
     for kind in ("secrets", "configs"):
         for key, part in (config.get(kind) or {}).items():
             source = unescaped(str((part or {}).get("file") or ""))
@@ -90,7 +95,7 @@ def _mount(where: str, mount: dict[str, Any], identity: Identity, allowed: set[s
             yield _violation(where, f"a mount of type {kind}")
 
 
-def _resource(where: str, part: dict[str, Any], identity: Identity) -> Iterator[Refusal]:
+def _resource(where: str, part: dict[str, Any], identity: Identity, devices: set[str]) -> Iterator[Refusal]:
     name = str(part.get("name") or "")
     if identity.project not in name:
         yield _violation(where, f"the name {name} is not the run's own")
@@ -98,7 +103,7 @@ def _resource(where: str, part: dict[str, Any], identity: Identity) -> Iterator[
         yield from _labels(where, part.get("labels"), identity)
     options = part.get("driver_opts") or {}
     device = unescaped(str(options.get("device") or ""))
-    if device and not is_memory(options) and not _within(device, identity.workspace):
+    if device and not is_memory(options) and device not in devices and not _within(device, identity.workspace):
         yield _violation(where, f"the device {device} lies outside the workspace")
 
 

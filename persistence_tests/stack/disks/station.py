@@ -1,0 +1,204 @@
+"""The one container that has the disks: it makes them, mounts them beside the engine, and cuts them.
+
+It needs SYS_ADMIN and the loop devices of the engine's host, and nothing else of it; its mounts are its own. It is no
+part of the stack: events pass it by, and it answers while the stack is paused.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persistence_tests.errors import CapabilityLacking, StackError
+from persistence_tests.stack.disks.detach import CAPABILITIES, DISKS, detach
+from persistence_tests.stack.disks.disk import Media
+from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.helper import helper
+from persistence_tests.stack.identity import DISKS_LABEL, Identity
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.engine import Engine
+
+FREE_SECONDS = 15.0
+WORKSPACE = "/workspace"
+ENABLE = (
+    "run on Linux with a Docker engine that may give a container SYS_ADMIN and loop devices "
+    "(`persistence doctor` tries it)"
+)
+
+MAKE = """
+for place; do
+  truncate -s "$SIZE" {disks}/"$place"
+  for attempt in 1 2 3 4 5 6 7 8; do  # another one may take the free device first
+    device=$(losetup --find --show {disks}/"$place") && break
+  done
+  [ -n "$device" ]
+  case $FILESYSTEM in
+    ext4) mkfs.ext4 -q -F -b 4096 -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$device" ;;
+    xfs)  mkfs.xfs -q -f "$device" ;;
+  esac
+  mkdir -p /mnt/"$place"
+  mount -t "$FILESYSTEM" "$device" /mnt/"$place"
+  rmdir /mnt/"$place"/lost+found 2>/dev/null || :  # else nothing is copied up from the image
+  umount /mnt/"$place"
+  echo "$device"
+done
+""".replace("{disks}", DISKS)
+
+FILL = """
+cp -a {workspace}/"$2"/. /mnt/"$1"/
+chown --reference={workspace}/"$2" /mnt/"$1"
+chmod --reference={workspace}/"$2" /mnt/"$1"
+""".replace("{workspace}", WORKSPACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the disk of `place` answered to a write right after it was cut: "Input/output error"."""
+
+    place: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A disk that nobody has mounted: how often it was mounted so far, and whether its journal must be replayed;
+    both None where its filesystem does not say."""
+
+    mounts: int | None
+    needs_recovery: bool | None
+
+
+class Station:
+    """Close it whatever happens. Raises CapabilityLacking where this machine has no crash disks, StackError otherwise."""
+
+    def __init__(self, engine: Engine, identity: Identity) -> None:
+        self._engine = engine
+        self._volume = identity.prefixed(f"disks-{secrets.token_hex(3)}")
+        self._labels = identity.labels
+        self._identity = identity
+        self._media = Media()
+        self._devices: list[str] = []
+        self._holding: AbstractContextManager[Container] | None = None
+        self._container: Container | None = None
+
+    def make(self, media: Media, number: int) -> list[str]:
+        """So many fresh, empty disks, by place; their devices."""
+        self._media = media
+        with engine_answers("making the crash disks"):
+            self._engine.client.volumes.create(self._volume, labels={**self._labels, DISKS_LABEL: "true"})
+        try:
+            self._start()
+            made = self._run(
+                ["sh", "-euc", MAKE, "sh", *map(str, range(number))],
+                {"SIZE": str(media.size), "FILESYSTEM": media.filesystem},
+            )
+        except StackError as error:
+            raise CapabilityLacking(f"this machine makes no crash disks: {error.what}", remedy=ENABLE) from error
+        self._devices = made.split()
+        return list(self._devices)
+
+    def fill(self, place: int, directory: str) -> None:
+        """Copy a directory of the workspace, relative to it, onto a disk, owners and modes included."""
+        with self._mounted(f"/mnt/{place}"):
+            self._run(["sh", "-euc", FILL, "sh", str(place), directory])
+
+    def write_controls(self, token: str) -> None:
+        """On every disk a file that is synced with its directory, and after it one that never is.
+
+        The disks stay mounted here until they are cut.
+        """
+        self._mount()
+        self._perl("write_controls", token, *self._roots)
+
+    def cut(self, *, journal: bool = False) -> list[Cut]:
+        """Cut every disk at once; with `journal` it is written out first, without what it promises of the bytes."""
+        said = self._perl("cut", "1" if journal else "2", *self._roots)
+        cuts = [Cut(place, answer) for place, (_, answer) in enumerate(said)]
+        self._unmount()
+        return cuts
+
+    def wait_free(self) -> list[Condition]:
+        """Once nobody has a disk mounted, so that the next mount is a fresh one: their conditions."""
+        said = self._perl("wait_free", str(FREE_SECONDS), *self._devices)
+        return [
+            Condition(int(mounts) if mounts else None, state == "needs recovery" if state else None)
+            for _, mounts, state in said
+        ]
+
+    def read_controls(self, token: str) -> list[tuple[str, str]]:
+        """Of each disk, what the synced file and the one never synced hold: "intact", "empty", "absent" or an error."""
+        self._mount()
+        try:
+            return [
+                tuple("intact" if held == f"holds {token}" else held for held in (kept, lost))
+                for _, kept, lost in self._perl("read_controls", *self._roots)
+            ]
+        finally:
+            self._unmount()
+
+    def close(self) -> list[str]:
+        """Detach the disks; what could not be done, in words. Whoever still has one mounted keeps it until then."""
+        if self._holding is not None:
+            self._holding.__exit__(None, None, None)
+            self._holding = self._container = None
+        return detach(self._engine, self._volume, self._labels)
+
+    def _start(self) -> None:
+        options = {
+            **CAPABILITIES,
+            "network_mode": "none",
+            "image": self._engine.helper_image,
+            "init": True,
+        }
+        mounts = {DISKS: self._volume, "/dev": Path("/dev"), WORKSPACE: Path(self._identity.workspace)}
+        self._holding = helper(
+            self._engine, mounts, labels=self._labels, command=["sleep", "infinity"], writable=True, **options
+        )
+        self._container = self._holding.__enter__()
+        with engine_answers("starting the crash disks' container"):
+            self._container.start()
+
+    @property
+    def _roots(self) -> list[str]:
+        return [f"/mnt/{place}" for place in range(len(self._devices))]
+
+    def _mount(self) -> None:
+        lines = [
+            f"mount -t {self._media.filesystem} {f'-o {o} ' if (o := self._media.options) else ''}{device} {root}"
+            for device, root in zip(self._devices, self._roots, strict=True)
+        ]
+        self._run(["sh", "-ec", "\n".join(lines)])
+
+    def _unmount(self) -> None:
+        self._run(["umount", *self._roots])
+
+    def _perl(self, *arguments: str) -> list[list[str]]:
+        lines = self._run(["perl", "-e", _program(), *arguments]).splitlines()
+        return [line.split("\t") for line in lines]
+
+    def _run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+        if self._container is None:
+            raise StackError("the crash disks' container is not there")
+        with engine_answers("working on the crash disks"):
+            code, (out, err) = self._container.exec_run(
+                list(command), user="0:0", environment=dict(environment or {}), demux=True
+            )
+        if code != 0:
+            said = " ".join((err or out or b"").decode(errors="replace").split())
+            raise StackError(f"the crash disks cannot be worked on: {said or f'exit code {code}'}")
+        return (out or b"").decode(errors="replace")
+
+
+@cache
+def _program() -> str:
+    return files("persistence_tests.stack.disks").joinpath("disk.pl").read_text()
