@@ -7,6 +7,7 @@ from persistence_tests.events.deploy import Deploy
 from persistence_tests.events.image_upgrade import ImageUpgrade
 from persistence_tests.events.kill import Kill
 from persistence_tests.events.pause import Pause
+from persistence_tests.events.power_loss import PowerLoss
 from persistence_tests.events.rebuild import Rebuild
 from persistence_tests.events.recreate import DownUp, Recreate
 from persistence_tests.events.rename_project import RenameProject
@@ -25,5 +26,6 @@ EVENTS: dict[str, type[Event]] = {
         Recreate, RenewAnon, DownUp, Rebuild, Scale, RunOnce,
         ImageUpgrade, UpChanged, Deploy, RenameProject,
         DownVolumes, VolumeRecreate, BackupRestore,
+        PowerLoss,
     )
 }  # fmt: skip

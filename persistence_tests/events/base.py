@@ -18,7 +18,7 @@ from persistence_tests.model.records import ControlCheck, DataFate, Evidence
 from persistence_tests.stack.state import Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
-    from persistence_tests.stack.disks import Media
+    from persistence_tests.stack.disks.disk import Media
     from persistence_tests.stack.stack import Stack
 
 
@@ -54,8 +54,8 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _gate_of_while(self) -> Options:
-        if self.after is not None:
-            gate = Gate.of("writing", self.after)
+        if self.awaited is not None:
+            gate = Gate.of("writing", self.awaited)
             if self.while_ is None:
                 raise ValueError(f"`after` without `while`; add `while: {gate.belongs_to}`")
             if self.while_ != gate.belongs_to:
@@ -66,9 +66,14 @@ class Options(BaseModel):
         return self
 
     @property
+    def awaited(self) -> After | None:
+        """What must have been observed, where the scenario says so."""
+        return self.after
+
+    @property
     def gate(self) -> Gate | None:
         """What the event waits for; None where nobody goes on meanwhile."""
-        return Gate.of(self.while_, self.after) if self.while_ else None
+        return Gate.of(self.while_, self.awaited) if self.while_ else None
 
 
 class During(Protocol):
@@ -142,7 +147,7 @@ class Event(ABC):
     def _spoken_while(self) -> str:
         if not self.options.while_:
             return ""
-        given = f", after {self.options.gate}" if self.options.after else ""
+        given = f", after {self.options.gate}" if self.options.awaited else ""
         return f" while {self.options.while_}{given}"
 
     def duties(self) -> Controls:
@@ -167,9 +172,10 @@ class Event(ABC):
     def media(self, declared: Media | None) -> Media | None:
         """The crash disks that the stack must lie on in its step, None for ordinary volumes.
 
-        `declared` is what the scenario says of them.
+        `declared` is what the scenario says of them. A volume that is removed leaves its disk as it is, which no
+        ordinary volume does.
         """
-        return declared
+        return None if self.resets else declared
 
     def before_writes(self, stack: Stack) -> None:  # noqa: B027  most events need nothing then
         """Bring about what must be there before anything of the step is written."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from persistence_tests.duration import Duration
 from persistence_tests.errors import StackError
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
 from persistence_tests.paths.base import LiveReader, View, WritingPath, inner_directory
-from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.listing import ToolsMissing
 from persistence_tests.paths.replica import (

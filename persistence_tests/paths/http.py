@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from persistence_tests.duration import Duration
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.base import LiveReader, View, WritingPath
-from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
 from persistence_tests.paths.origin import Address, NotConnected, fill, placeholders

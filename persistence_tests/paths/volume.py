@@ -102,7 +102,7 @@ class VolumePath:
 
     def _source(self) -> str | Path:
         source: str | Path = (
-            self._stack.bind(self._config.bind or "")
+            self._stack.bind_source(self._config.bind or "")
             if self._config.volume is None
             else self._stack.volume(self._config.volume)
         )

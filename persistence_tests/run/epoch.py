@@ -25,6 +25,7 @@ from persistence_tests.paths.direct import DirectPath
 from persistence_tests.paths.elsewhere import files_of
 from persistence_tests.paths.http import HttpPath
 from persistence_tests.run.aside import Aside
+from persistence_tests.run.coverage import off_disks
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.meanwhile import Meanwhile, writing
@@ -59,6 +60,7 @@ class Epoch:
         self.stack = stack
         self.ledger = Ledger()
         self.ledger.record(began)
+        self.media = stack.laid.media if stack.laid else None
         self._run = run
         self._scenario = scenario
         self._paths = paths
@@ -118,6 +120,10 @@ class Epoch:
         probe = self._paths.get(ready.path) if ready and ready.path else None
         asking = (probe, ready.url) if ready and ready.url and isinstance(probe, HttpPath) else None
         return wait_ready(self.stack, asking, ready.within if ready else READY_WITHIN)
+
+    def off_disks(self) -> list[str]:
+        """Which stored paths lie on no crash disk, in words: what they show says nothing of a cut."""
+        return off_disks([path.declared for path in self._observed.values()], self.stack)
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""

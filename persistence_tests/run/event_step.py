@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from persistence_tests.run.run import Run
 
 SECONDS_FOR_WRITERS = 30.0
+OWN_STORES = frozenset({Store.SYNCED, Store.NEVER_SYNCED})  # the event itself looks
 BACKUP_STORES = frozenset({Store.AFTER_BACKUP, Store.BEFORE_BACKUP})
 
 
@@ -85,6 +86,7 @@ class EventStep:
     def execute(self) -> None:
         epoch, step, control = self._epoch, self._step, self._epoch.stack.control
         token = secrets.token_hex(8)
+        self._event.before_writes(epoch.stack)
         written = Aside(lambda: control.write(token))
         fresh = epoch.write(step)
         epoch.observe(step, Phase.BEFORE, fresh)
@@ -103,13 +105,13 @@ class EventStep:
         stood = stack.prepared
         event.prepare(stack)
         before = stack.state()
-        problems: list[str] = []
+        problems = self._epoch.off_disks() if event.cuts else []
         failure: str | None = None
         meanwhile = self._epoch.meanwhile(step, event.gate) if event.gate else None
         with stack.watch() as watch, meanwhile or nullcontext():
             if meanwhile:
                 problems += meanwhile.begin()
-            self._epoch.record(EventBegan(step))
+            self._epoch.record(EventBegan(step, event.cuts))
             self._run.sync()
             began = time.monotonic()
             try:
@@ -160,8 +162,11 @@ class EventStep:
         ]
         checks: list[ControlCheck] = []
         for duty, store in wanted:
+            if store in OWN_STORES:
+                continue
             there = self._backup_file_there(store, seen) if store in BACKUP_STORES else kept.result()[store]
             checks.append(_check(duty, store.value, there))
+        checks += self._event.control_checks()
         self._epoch.record(ControlsChecked(self._step, tuple(duty for duty, _ in wanted), tuple(checks)))
 
     def _backup_file_there(self, store: Store, seen: dict[str, Observations]) -> bool | None:

@@ -9,7 +9,13 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from persistence_tests.errors import PersistenceError, ScenarioError, StackError, StackRefused
+from persistence_tests.errors import (
+    CapabilityLacking,
+    PersistenceError,
+    ScenarioError,
+    StackError,
+    StackRefused,
+)
 from persistence_tests.model.finding import KnownLoss, StepJudgement, Verdict
 from persistence_tests.model.operation import Also, PromiseClass
 from persistence_tests.model.records import (
@@ -23,6 +29,7 @@ from persistence_tests.model.records import (
     StepBegan,
     StepEnded,
     StepFaulted,
+    StepSkipped,
 )
 from persistence_tests.paths import PATHS
 from persistence_tests.paths.direct import DirectPath
@@ -34,6 +41,7 @@ from persistence_tests.run.interruption import is_interrupt, raise_if_interrupte
 from persistence_tests.run.settings import Keep
 from persistence_tests.scenario import check_against
 from persistence_tests.stack.compose import compose_binary
+from persistence_tests.stack.disks.disk import CONTROL_FILES
 from persistence_tests.stack.secret_sources import learn_scenario
 from persistence_tests.stack.stack import Stack
 
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from persistence_tests.paths.base import ReadingPath
     from persistence_tests.run.run import Run
     from persistence_tests.scenario.scenario import Scenario
+    from persistence_tests.stack.disks.disk import Media
 
 UP = "up"
 
@@ -116,7 +125,7 @@ class ScenarioRun:
             stack.build()
             if stack.prepared is not prepared:
                 self._record(stack.prepared)
-            epoch = self._bring_up()
+            epoch = self._bring_up(self.scenario.stack.storage)
             up = self.scenario.up
             self._record(StepBegan(UP, up.event, up.title, PromiseClass.PROCESS_CRASH, DataFate.KEPT))
             if epoch is not None:
@@ -127,8 +136,11 @@ class ScenarioRun:
         """Write, apply the event of one step, verify."""
         planned = next(planned for planned in self.steps if planned.step == step)
         event = planned.event
-        with self._step(step):
-            epoch = self._epoch or self._bring_up()
+        with self._step(step, event.name):
+            media = event.media(self.scenario.stack.storage)
+            if self._epoch is not None and self._epoch.media != media:
+                self._epoch = None
+            epoch = self._epoch or self._bring_up(media)
             began = StepBegan(
                 step,
                 event.name,
@@ -184,7 +196,7 @@ class ScenarioRun:
         return {service: "\n".join(text.splitlines()[-lines:]) for service, text in logs.items()}
 
     @contextmanager
-    def _step(self, step: str) -> Iterator[None]:
+    def _step(self, step: str, event: str = UP) -> Iterator[None]:
         """Whatever fails in here is a fault of the harness or its engine, and makes the step inconclusive."""
         began = time.monotonic()
         try:
@@ -192,6 +204,9 @@ class ScenarioRun:
         except Exception as fault:
             if is_interrupt(fault):
                 raise KeyboardInterrupt from fault
+            if isinstance(fault, CapabilityLacking):
+                self._record(StepSkipped(step, event, fault.what, fault.remedy or ""))
+                return
             what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"
             if isinstance(fault, StackRefused) and fault.remedy:
                 what += f"; help: {fault.remedy}"
@@ -202,7 +217,7 @@ class ScenarioRun:
         raise_if_interrupted()
         self._record(StepEnded(step, time.monotonic() - began))
 
-    def _bring_up(self) -> Epoch | None:
+    def _bring_up(self, media: Media | None) -> Epoch | None:
         """A fresh life of the stack; None where it does not become ready. It is not tried for ever."""
         if self._stack is None or self._began is None:
             raise StackError("the stack was not prepared")
@@ -211,6 +226,7 @@ class ScenarioRun:
         self._epochs += 1
         if self._epochs > 1:
             self._stack.reset()
+        self._stack.lay_on(media)
         epoch = Epoch(self._run, self.scenario, self._began, self._stack, self._paths, self._epochs)
         self._epoch = epoch if epoch.bring_up() else None
         self._gave_up = self._epoch is None
@@ -245,12 +261,17 @@ class ScenarioRun:
             promised=scenario.promise.classes,
             directories=scenario.expect.directories,
             directory_mode=scenario.expect.mode,
-            ignore=scenario.expect.ignore,
+            ignore=(*scenario.expect.ignore, *self._own_files()),
             steps=(scenario.up, *(planned.planned for planned in self.steps)),
             claims=scenario.claims,
             left_out=self._left_out(),
             known=self._known,
         )
+
+    def _own_files(self) -> tuple[str, ...]:
+        storage = self.scenario.stack.storage
+        on_disks = storage or any(planned.event.media(storage) for planned in self.steps)
+        return (CONTROL_FILES,) if on_disks else ()
 
     @cached_property
     def _known(self) -> tuple[KnownLoss, ...]:

@@ -237,6 +237,7 @@ def _scenario(source: Path, content: bytes, document: Document, model: Any, word
             binds=dict(stack.binds),
             copy=stack.copied,
             without=frozenset(stack.without),
+            storage=stack.storage.media if stack.storage else None,
         ),
         ready=Ready(ready.path, ready.url, ready.within) if ready else None,
         paths=paths,

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from persistence_tests.duration import Duration
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.names import NameTrait
 from persistence_tests.model.operation import Acknowledgement, Also, PayloadKind, PromiseClass
 from persistence_tests.paths.answer import NameTaking
-from persistence_tests.paths.duration import Duration
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.scenario.document import shorten
 from persistence_tests.scenario.quantities import (
@@ -27,6 +27,7 @@ from persistence_tests.scenario.quantities import (
     wrong,
 )
 from persistence_tests.scenario.request_part import Requests
+from persistence_tests.scenario.storage_part import StoragePart
 from persistence_tests.scenario.upload_part import PartsPart
 from persistence_tests.scenario.vocabulary import Vocabulary
 
@@ -103,6 +104,14 @@ class StackPart(Part):
     binds: dict[str, Text] = Field(
         default={},
         description="What replaces each absolute bind mount: its source, and a directory of the workspace.",
+    )
+    storage: StoragePart | None = Field(
+        default=None,
+        description=(
+            "What the volumes of the stack, and the directories of the project that it writes to, lie on: "
+            "`crash-disk`, or a mapping that says more. Without it they do so only for the events that need it."
+        ),
+        examples=["crash-disk", {"on": "crash-disk", "size": "256 MiB", "filesystem": "xfs"}],
     )
     copied: tuple[Text, ...] = Field(
         default=(), alias="copy", description="Data directories whose content is copied; others start empty."

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from persistence_tests.stack import disks, isolation, override, preparation, workspace
+from persistence_tests.stack import isolation, override, preparation, workspace
 from persistence_tests.stack.compose import Compose
+from persistence_tests.stack.disks import placement
+from persistence_tests.stack.disks.placement import Placed
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.identity import Identity
 from persistence_tests.stack.refusal import refuse
@@ -39,7 +41,7 @@ class Arrangement:
     changes: tuple[str, ...]
     isolated: dict[str, Any]
     config: dict[str, Any]
-    disks: tuple[tuple[disks.Stored, disks.Disk], ...] = ()
+    disks: tuple[Placed, ...] = ()
 
     @property
     def mounted_as_is(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def arranged(
     *,
     edition: int = 0,
     image_volumes: Mapping[str, Iterable[str]] | None = None,
-    laid_on: Sequence[tuple[disks.Stored, disks.Disk]] = (),
+    laid_on: Sequence[Placed] = (),
 ) -> Arrangement:
     """Write the override, resolve the whole again, verify. Raises StackRefused if the second net catches something.
 
@@ -104,9 +106,9 @@ def arranged(
     return labelled(on_disks(settled, laid_on) if laid_on else settled, image_volumes or {})
 
 
-def on_disks(arrangement: Arrangement, laid_on: Sequence[tuple[disks.Stored, disks.Disk]]) -> Arrangement:
+def on_disks(arrangement: Arrangement, laid_on: Sequence[Placed]) -> Arrangement:
     """With these stores on their crash disks."""
-    document, changes = disks.on_disks(
+    document, changes = placement.on_disks(
         arrangement.override, arrangement.config, laid_on, arrangement.identity.labels
     )
     changed = (*arrangement.changes, *changes)

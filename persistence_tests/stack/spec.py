@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from persistence_tests.stack.disks.disk import Media
+
 
 @dataclass(frozen=True, slots=True)
 class StackSpec:
@@ -19,7 +21,7 @@ class StackSpec:
     `binds` says what replaces a bind mount (or a volume's device) that lies outside the project directory: a
     directory below the project directory, or the path itself where it may be mounted read-only as it is.
     `copy` are the data directories, below the project directory, that do not start empty. `without` are services
-    that are left out.
+    that are left out. `storage` are the crash disks on which the stack lies, None where only its events need some.
     """
 
     compose: tuple[Path, ...]
@@ -32,6 +34,7 @@ class StackSpec:
     binds: dict[str, str] = field(default_factory=dict)
     copy: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
+    storage: Media | None = None
 
     @property
     def project_directory(self) -> Path:

@@ -15,7 +15,6 @@ from persistence_tests.model.secrets import Secrets
 from persistence_tests.stack import (
     buildcache,
     control,
-    disks,
     images,
     isolation,
     preparation,
@@ -26,6 +25,8 @@ from persistence_tests.stack.arrangement import Arrangement, arranged, labelled,
 from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
 from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult
 from persistence_tests.stack.control import ControlService
+from persistence_tests.stack.disks.disk import Media
+from persistence_tests.stack.disks.laying import Laid, lay
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.feed import EventFeed
 from persistence_tests.stack.helper import Source, helper
@@ -73,7 +74,7 @@ class Stack:
         self._feed: EventFeed | None = None
         self._first: Arrangement | None = None
         self._editions = 0
-        self.laid: disks.Laid | None = None
+        self.laid: Laid | None = None
         self._off_disks: Arrangement | None = None
         self.compose = arrangement.compose
         self._adopt(arrangement)
@@ -246,12 +247,12 @@ class Stack:
         self.compose.start()
         self.record_volumes()
 
-    def lay_on(self, media: disks.Media | None) -> None:
+    def lay_on(self, media: Media | None) -> None:
         """Before `start`: from then on, until `reset`, the stack's stores lie on fresh crash disks; see `disks.lay`."""
         if media is None:
             return
         self._off_disks = self._arrangement
-        self.laid = disks.lay(self.engine, self.identity, self.config, self.workspace, media)
+        self.laid = lay(self.engine, self.identity, self.config, self.workspace, media)
         self._adopt(on_disks(self._arrangement, self.laid.pairs))
 
     def up(self, *arguments: str) -> None:
@@ -369,10 +370,13 @@ class Stack:
         own = {control.NAMED_VOLUME, control.EXTERNAL_VOLUME}
         return tuple(sorted(set(self.config.get("volumes") or {}) - own))
 
-    def bind(self, source: str) -> Source:
-        """The workspace's directory of a bind mount, named as in the Compose file; the volume that stands for it
-        where it lies on a crash disk."""
-        directory = preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
+    def bind(self, source: str) -> Path:
+        """The workspace's directory of a bind mount, named as in the Compose file."""
+        return preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
+
+    def bind_source(self, source: str) -> Source:
+        """The same; where it lies on a crash disk, the volume that stands for it."""
+        directory = self.bind(source)
         moved = {stored.directory: stored.volume for stored, _ in self._arrangement.disks}
         return self.volume(moved[str(directory)]) if str(directory) in moved else directory
 
@@ -495,7 +499,9 @@ class Stack:
         return {isolation.unescaped(str(entry["name"])): key for key, entry in volumes.items()}
 
     def _make_external(self, plan: isolation.Isolation | None = None) -> None:
-        options = {self.volume(stored.volume): disk.driver_options for stored, disk in self._arrangement.disks}
+        options = {
+            self.volume(stored.volume): disk.driver_options for stored, disk in self._arrangement.disks
+        }
         preparation.make_external(self.engine, plan or self._arrangement.plan, self.identity, options)
 
 

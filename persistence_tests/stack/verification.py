@@ -103,7 +103,12 @@ def _resource(where: str, part: dict[str, Any], identity: Identity, devices: set
         yield from _labels(where, part.get("labels"), identity)
     options = part.get("driver_opts") or {}
     device = unescaped(str(options.get("device") or ""))
-    if device and not is_memory(options) and device not in devices and not _within(device, identity.workspace):
+    if (
+        device
+        and not is_memory(options)
+        and device not in devices
+        and not _within(device, identity.workspace)
+    ):
         yield _violation(where, f"the device {device} lies outside the workspace")
 
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from persistence_tests.duration import Duration
 from persistence_tests.errors import ScenarioError
 from persistence_tests.events.base import Controls, During, Event, Options, Proof
-from persistence_tests.paths.duration import Duration
 from persistence_tests.scenario import Scenario, load
 from persistence_tests.scenario.vocabulary import Vocabulary
 from persistence_tests.stack.state import Delta, EngineEvent, EngineState

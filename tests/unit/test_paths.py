@@ -19,6 +19,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from persistence_tests.duration import Duration, seconds
 from persistence_tests.errors import UsageError
 from persistence_tests.model.observation import ABSENT, NodeKind
 from persistence_tests.model.operation import (
@@ -33,7 +34,6 @@ from persistence_tests.paths import PATHS, kind
 from persistence_tests.paths.archive import read_member, read_tree
 from persistence_tests.paths.attributes import parse_attributes
 from persistence_tests.paths.direct import DirectConfig, DirectPath
-from persistence_tests.paths.duration import Duration, seconds
 from persistence_tests.paths.frames import REFUSALS, Overwriting, escaped, header, refused
 from persistence_tests.paths.listing import SCRIPT, BrokenListing, ToolsMissing, parse_listing
 from persistence_tests.paths.members import BrokenArchive

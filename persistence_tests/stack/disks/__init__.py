@@ -4,22 +4,3 @@ A disk is a file in a volume of the run, attached to a loop device. The engine m
 volume. `FS_IOC_SHUTDOWN` then drops everything that was not on it yet, which is how xfstests cuts the power; the
 next mount replays the journal.
 """
-
-from persistence_tests.stack.disks.disk import CONTROL_FILES, Disk, Media
-from persistence_tests.stack.disks.laying import Laid, lay
-from persistence_tests.stack.disks.placement import Stored, on_disks, stores
-from persistence_tests.stack.disks.station import Condition, Cut, Station
-
-__all__ = [
-    "CONTROL_FILES",
-    "Condition",
-    "Cut",
-    "Disk",
-    "Laid",
-    "Media",
-    "Station",
-    "Stored",
-    "lay",
-    "on_disks",
-    "stores",
-]

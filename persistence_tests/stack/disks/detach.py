@@ -21,7 +21,11 @@ CAPABILITIES: Mapping[str, Any] = {
 }
 
 # One that is still mounted goes once it is unmounted: the kernel sees to that.
-DETACH = f'for file in {DISKS}/*; do for device in $(losetup -n -O NAME -j "$file"); do losetup -d "$device"; done; done'
+DETACH = f"""
+for file in {DISKS}/*; do
+  for device in $(losetup -n -O NAME -j "$file"); do losetup -d "$device"; done
+done
+"""
 
 
 def detach(engine: Engine, volume: str, labels: Mapping[str, str]) -> list[str]:

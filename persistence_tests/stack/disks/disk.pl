@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use Fcntl;
 use IO::Handle;
-use Time::HiRes qw(sleep time);
 
 # _IOR('X', 125, __u32), with FS_IOC_SHUTDOWN's flags: 1 writes the journal out first, 2 writes nothing.
 use constant SHUTDOWN => 0x8004587D;
@@ -67,7 +66,7 @@ sub wait_free {
         my $disk;
         until (sysopen $disk, $device, O_RDONLY | O_EXCL) {
             die "$device is still mounted: $!\n" if time > $until;
-            sleep 0.01;
+            select undef, undef, undef, 0.01;
         }
         sysseek $disk, 1024, 0;
         sysread $disk, my $super, 1024;

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackRefused
 from persistence_tests.stack.disks.disk import Disk, Media
-from persistence_tests.stack.disks.placement import Stored, stores
+from persistence_tests.stack.disks.placement import Placed, Stored, stores
 from persistence_tests.stack.disks.station import Station
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ class Laid:
 
     media: Media
     station: Station
-    pairs: tuple[tuple[Stored, Disk], ...]
+    pairs: tuple[Placed, ...]
 
 
-def lay(engine: Engine, identity: Identity, config: dict[str, Any], project_directory: Path, media: Media) -> Laid:
+def lay(
+    engine: Engine, identity: Identity, config: dict[str, Any], project_directory: Path, media: Media
+) -> Laid:
     """Make the disks and fill those of bind mounts; the engine fills the others, as it does with any volume.
 
     Raises CapabilityLacking where this machine makes no disks, StackRefused where `media` names what is no store.

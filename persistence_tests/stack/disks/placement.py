@@ -26,6 +26,9 @@ class Stored:
     directory: str | None = None
 
 
+Placed = tuple[Stored, Disk]
+
+
 def stores(config: Config, project_directory: Path) -> list[Stored]:
     """The volumes of the services that run, and the directories of the project that one of them mounts to write in.
 
@@ -57,7 +60,7 @@ def stores(config: Config, project_directory: Path) -> list[Stored]:
 
 
 def on_disks(
-    override: Mapping[str, Any], config: Config, chosen: Sequence[tuple[Stored, Disk]], labels: Mapping[str, str]
+    override: Mapping[str, Any], config: Config, chosen: Sequence[Placed], labels: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
     """The override with these stores on their disks, and what that changes, in words."""
     volumes = dict(override.get("volumes") or {})
@@ -78,11 +81,11 @@ def on_disks(
     return {**override, "services": services, "volumes": volumes}, changes
 
 
-def _moved_to(mount: Config, moved: Mapping[str | None, str]) -> str | None:
+def _moved_to(mount: Config, moved: Mapping[str, str]) -> str | None:
     return moved.get(unescaped(str(mount.get("source") or ""))) if mount.get("type") == "bind" else None
 
 
-def _on_volume(mount: Config, moved: Mapping[str | None, str]) -> Config:
+def _on_volume(mount: Config, moved: Mapping[str, str]) -> Config:
     volume = _moved_to(mount, moved)
     if volume is None:
         return mount

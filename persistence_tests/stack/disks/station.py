@@ -7,7 +7,7 @@ part of the stack: events pass it by, and it answers while the stack is paused.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,7 @@ from persistence_tests.errors import CapabilityLacking, StackError
 from persistence_tests.stack.disks.detach import CAPABILITIES, DISKS, detach
 from persistence_tests.stack.disks.disk import Media
 from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.exec_stream import ExecFailed, run_any
 from persistence_tests.stack.helper import helper
 from persistence_tests.stack.identity import DISKS_LABEL, Identity
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from persistence_tests.stack.engine import Engine
+    from persistence_tests.stack.helper import Source
 
 FREE_SECONDS = 15.0
 WORKSPACE = "/workspace"
@@ -36,18 +38,20 @@ ENABLE = (
 )
 
 MAKE = """
+size=$1 filesystem=$2
+shift 2
 for place; do
-  truncate -s "$SIZE" {disks}/"$place"
+  truncate -s "$size" {disks}/"$place"
   for attempt in 1 2 3 4 5 6 7 8; do  # another one may take the free device first
     device=$(losetup --find --show {disks}/"$place") && break
   done
   [ -n "$device" ]
-  case $FILESYSTEM in
+  case $filesystem in
     ext4) mkfs.ext4 -q -F -b 4096 -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$device" ;;
     xfs)  mkfs.xfs -q -f "$device" ;;
   esac
   mkdir -p /mnt/"$place"
-  mount -t "$FILESYSTEM" "$device" /mnt/"$place"
+  mount -t "$filesystem" "$device" /mnt/"$place"
   rmdir /mnt/"$place"/lost+found 2>/dev/null || :  # else nothing is copied up from the image
   umount /mnt/"$place"
   echo "$device"
@@ -79,7 +83,7 @@ class Condition:
 
 
 class Station:
-    """Close it whatever happens. Raises CapabilityLacking where this machine has no crash disks, StackError otherwise."""
+    """Close it whatever happens. `make` raises CapabilityLacking where there can be no disks, all else StackError."""
 
     def __init__(self, engine: Engine, identity: Identity) -> None:
         self._engine = engine
@@ -99,18 +103,22 @@ class Station:
         try:
             self._start()
             made = self._run(
-                ["sh", "-euc", MAKE, "sh", *map(str, range(number))],
-                {"SIZE": str(media.size), "FILESYSTEM": media.filesystem},
+                ["sh", "-euc", MAKE, "sh", str(media.size), media.filesystem, *map(str, range(number))],
             )
         except StackError as error:
-            raise CapabilityLacking(f"this machine makes no crash disks: {error.what}", remedy=ENABLE) from error
+            raise CapabilityLacking(
+                f"this machine makes no crash disks: {error.what}", remedy=ENABLE
+            ) from error
         self._devices = made.split()
         return list(self._devices)
 
     def fill(self, place: int, directory: str) -> None:
         """Copy a directory of the workspace, relative to it, onto a disk, owners and modes included."""
-        with self._mounted(f"/mnt/{place}"):
+        self._mount()
+        try:
             self._run(["sh", "-euc", FILL, "sh", str(place), directory])
+        finally:
+            self._unmount()
 
     def write_controls(self, token: str) -> None:
         """On every disk a file that is synced with its directory, and after it one that never is.
@@ -139,10 +147,8 @@ class Station:
         """Of each disk, what the synced file and the one never synced hold: "intact", "empty", "absent" or an error."""
         self._mount()
         try:
-            return [
-                tuple("intact" if held == f"holds {token}" else held for held in (kept, lost))
-                for _, kept, lost in self._perl("read_controls", *self._roots)
-            ]
+            said = self._perl("read_controls", *self._roots)
+            return [(_held(token, kept), _held(token, lost)) for _, kept, lost in said]
         finally:
             self._unmount()
 
@@ -160,7 +166,11 @@ class Station:
             "image": self._engine.helper_image,
             "init": True,
         }
-        mounts = {DISKS: self._volume, "/dev": Path("/dev"), WORKSPACE: Path(self._identity.workspace)}
+        mounts: dict[str, Source] = {
+            DISKS: self._volume,
+            "/dev": Path("/dev"),
+            WORKSPACE: Path(self._identity.workspace),
+        }
         self._holding = helper(
             self._engine, mounts, labels=self._labels, command=["sleep", "infinity"], writable=True, **options
         )
@@ -186,17 +196,21 @@ class Station:
         lines = self._run(["perl", "-e", _program(), *arguments]).splitlines()
         return [line.split("\t") for line in lines]
 
-    def _run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
+    def _run(self, command: Sequence[str]) -> str:
         if self._container is None:
             raise StackError("the crash disks' container is not there")
-        with engine_answers("working on the crash disks"):
-            code, (out, err) = self._container.exec_run(
-                list(command), user="0:0", environment=dict(environment or {}), demux=True
-            )
+        try:
+            out, err, code = run_any(self._container, command, user="0:0")
+        except (ExecFailed, TimeoutError) as error:
+            raise StackError(f"the crash disks cannot be worked on: {error}") from error
         if code != 0:
-            said = " ".join((err or out or b"").decode(errors="replace").split())
+            said = " ".join((err or out).decode(errors="replace").split())
             raise StackError(f"the crash disks cannot be worked on: {said or f'exit code {code}'}")
-        return (out or b"").decode(errors="replace")
+        return out.decode(errors="replace")
+
+
+def _held(token: str, said: str) -> str:
+    return "intact" if said == f"holds {token}" else said
 
 
 @cache

@@ -1,0 +1,239 @@
+"""`power-loss`: what had not reached the disks is gone, in all of them at once; then the stack starts again."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from persistence_tests.duration import Duration
+from persistence_tests.events.base import Controls, During, Event, Options, Proof
+from persistence_tests.events.evidence import INSPECT, KILL, START, Case, Wanted, changed, idle
+from persistence_tests.events.gate import After
+from persistence_tests.events.waiting import wait_until
+from persistence_tests.model.operation import PromiseClass
+from persistence_tests.model.records import ControlCheck, Duty
+from persistence_tests.stack.disks.disk import Media
+from persistence_tests.stack.engine import engine_answers
+from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from persistence_tests.stack.disks.laying import Laid
+    from persistence_tests.stack.disks.station import Condition, Cut
+    from persistence_tests.stack.stack import Stack
+
+LONGEST_IDLE = 20.0
+ENDED_SECONDS = 30.0
+PAUSE = Wanted("pause")
+VARIANTS: tuple[Mapping[str, Any], ...] = (
+    {"noauto_da_alloc": False},
+    {"after": "7s"},
+    {"strict": True},
+    {"noauto_da_alloc": True},
+    {"after": "7s", "noauto_da_alloc": True},
+)
+
+
+def _short_enough(seconds: float) -> float:
+    if seconds > LONGEST_IDLE:
+        raise ValueError(
+            f"the kernel writes everything out after some 30 s, so that a later cut proves nothing; "
+            f"write at most {LONGEST_IDLE:g}s"
+        )
+    return seconds
+
+
+class PowerLossOptions(Options):
+    after: After | Annotated[Duration, AfterValidator(_short_enough)] | None = Field(  # type: ignore[assignment]
+        None,
+        description="How long nothing is done between the writes and the cut, such as `7s`: what is half on its way "
+        "to the disk then differs, as ext4 writes its journal every 5 s. With `while: writing`, what must have been "
+        "observed.",
+        examples=["7s", {"acknowledged": 20}],
+    )
+    noauto_da_alloc: bool = Field(
+        False,
+        description="Without ext4's habit of writing the bytes of a file before it is renamed over another: what the "
+        "stack would meet on other filesystems.",
+    )
+    strict: bool = Field(
+        False,
+        description="The journal still reaches the disk, the bytes do not: names are there whose bytes are not.",
+    )
+
+    @model_validator(mode="after")
+    def _waits_or_writes(self) -> PowerLossOptions:
+        if self.idle and self.while_ is not None:
+            raise ValueError("`after` a time nobody goes on meanwhile; remove `while`, or the time")
+        return self
+
+    @property
+    def awaited(self) -> After | None:
+        return self.after if isinstance(self.after, After) else None
+
+    @property
+    def idle(self) -> float:
+        """Seconds."""
+        return self.after if isinstance(self.after, float) else 0.0
+
+
+class PowerLoss(Event):
+    """All containers are paused, so that nothing is acknowledged any more, then the disks are cut, then everything is
+    killed: the containers are still there, as after a reboot, and `up` starts them. What does not lie on a disk, such
+    as a container's writable layer, keeps what it has: only names on cut disks say anything.
+    """
+
+    name = "power-loss"
+    summary = "the power goes: what had not reached the disks is lost, in all volumes at once"
+    controls = Controls(must_lose=Store.NEVER_SYNCED, must_keep=Store.SYNCED)
+    promise = PromiseClass.POWER_LOSS
+    cuts = True
+
+    Options: ClassVar[type[PowerLossOptions]] = PowerLossOptions
+    options: PowerLossOptions
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self._token = ""
+        self._stores: tuple[str, ...] = ()
+        self._cuts: list[Cut] = []
+        self._conditions: list[Condition] = []
+        self._held: list[tuple[str, str]] = []
+
+    @classmethod
+    def spread(cls, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        chosen = {"noauto_da_alloc", "strict"} & options.keys() or isinstance(
+            options.get("after"), str | int | float
+        )
+        if chosen:
+            return [options]
+        variants = [variant for variant in VARIANTS if not (options.get("while") and "after" in variant)]
+        title = options.get("title")
+        return [
+            {**options, **variant, **({"title": f"{title}{_spoken(variant)}"} if title else {})}
+            for variant in variants
+        ]
+
+    def describe(self) -> str:
+        chosen = {key: value for key, value in self.options if key in ("noauto_da_alloc", "strict")}
+        return f"power-loss{_spoken({'after': self.options.idle, **chosen})}"
+
+    def media(self, declared: Media | None) -> Media | None:
+        media = declared or Media()
+        return replace(media, noauto_da_alloc=media.noauto_da_alloc or self.options.noauto_da_alloc)
+
+    def before_writes(self, stack: Stack) -> None:
+        # Later would be too late: a sync of ours would bring to the disk what the stack has not synced.
+        self._token = secrets.token_hex(8)
+        laid = _laid(stack)
+        self._stores = tuple(stored.name for stored, _ in laid.pairs)
+        laid.station.write_controls(self._token)
+
+    def prepare(self, stack: Stack) -> None:
+        self._cuts, self._conditions, self._held = [], [], []
+        time.sleep(self.options.idle)
+
+    def apply(self, stack: Stack, during: During) -> None:
+        station = _laid(stack).station
+        running = [container for container in stack.containers() if container.status == "running"]
+        _at_once(running, lambda container: container.pause())
+        self._cuts = station.cut(journal=self.options.strict)
+        _at_once(running, lambda container: container.kill())
+        for container in running:
+            wait_until(lambda container=container: _over(container), ENDED_SECONDS)  # type: ignore[misc]
+        self._conditions = station.wait_free()
+        self._held = station.read_controls(self._token)
+        stack.up()
+
+    def control_checks(self) -> Sequence[ControlCheck]:
+        checks = []
+        for store, (kept, lost) in zip(self._stores, self._held, strict=False):
+            checks.append(_check(store, Store.SYNCED, Duty.MUST_KEEP, kept == "intact", kept))
+            # After the journal was written the name may be there; its bytes may not.
+            checks.append(
+                _check(store, Store.NEVER_SYNCED, Duty.MUST_LOSE, lost in ("absent", "empty"), lost)
+            )
+        return checks
+
+    def expected(self, before: EngineState) -> Delta:
+        running = {key: Change.RESTARTED for key, state in before.containers.items() if state.running}
+        return changed(before, containers={**idle(before), **running})
+
+    def prove(
+        self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
+    ) -> Proof:
+        case = Case(before, after, seen, came_up)
+        expected = self.expected(before)
+        case.judge(expected, ends=(PAUSE, KILL, Wanted("die", exit_code=137)), begins=(START,))
+        case.volumes(expected)
+        if not self._stores or len(self._cuts) != len(self._stores):
+            case.problem("not every disk was cut")
+        how = (
+            "FS_IOC_SHUTDOWN, journal written out"
+            if self.options.strict
+            else "FS_IOC_SHUTDOWN, nothing written out"
+        )
+        for store, cut in zip(self._stores, self._cuts, strict=False):
+            case.fact(INSPECT, f"disk of {store}: {how}; a write was then answered: {cut.said}")
+            if cut.said == "still writable":
+                case.problem(f"the disk of {store} could still be written to after the cut")
+        for store, condition in zip(self._stores, self._conditions, strict=False):
+            case.fact(
+                INSPECT, f"disk of {store}: mounted by nobody after the cut{_spoken_condition(condition)}"
+            )
+            if condition.needs_recovery is False:
+                case.problem(f"the disk of {store} was unmounted in an orderly way")
+        if len(self._conditions) != len(self._cuts):
+            case.problem("nobody saw that the disks were let go of before they were mounted again")
+        return case.proof()
+
+
+def _laid(stack: Stack) -> Laid:
+    if stack.laid is None:
+        raise ValueError("the stack does not lie on crash disks")
+    return stack.laid
+
+
+def _at_once(containers: Sequence[Container], do: Callable[[Container], None]) -> None:
+    with engine_answers("cutting the power"), ThreadPoolExecutor(max(1, len(containers))) as pool:
+        for done in [pool.submit(do, container) for container in containers]:
+            done.result()
+
+
+def _over(container: Container) -> bool:
+    with engine_answers(f"watching the container {container.name}"):
+        container.reload()
+    return not container.attrs["State"]["Running"]
+
+
+def _check(store: str, control: Store, duty: Duty, behaved: bool, held: str) -> ControlCheck:
+    why = ""
+    if not behaved and duty is Duty.MUST_LOSE and held == "intact":
+        why = "; something on this machine wrote every filesystem out, or the cut came 30 s after the writes"
+    return ControlCheck(control.value, duty, behaved, f"on the disk of {store}: {held}{why}")
+
+
+def _spoken(variant: Mapping[str, Any]) -> str:
+    after = variant.get("after")
+    said = [
+        f" after {after:g} s idle"
+        if isinstance(after, float) and after
+        else f" after {after} idle"
+        if after
+        else "",
+        ", noauto_da_alloc" if variant.get("noauto_da_alloc") else "",
+        ", strict" if variant.get("strict") else "",
+    ]
+    return "".join(said)
+
+
+def _spoken_condition(condition: Condition) -> str:
+    replay = ", its journal to be replayed" if condition.needs_recovery else ""
+    return f"{replay} (mounted {condition.mounts} times before)" if condition.mounts is not None else replay

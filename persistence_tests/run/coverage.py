@@ -1,0 +1,51 @@
+"""Whether the paths lie where an event cuts the power: elsewhere nothing could be lost, and nothing is shown."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from persistence_tests.errors import StackError
+from persistence_tests.model.records import PathDeclared
+
+if TYPE_CHECKING:
+    from persistence_tests.stack.stack import Stack
+
+
+def off_disks(paths: Iterable[PathDeclared], stack: Stack) -> list[str]:
+    """One sentence for each stored path whose root is not on one of the stack's crash disks."""
+    laid = stack.laid
+    cut = {stack.volume(stored.volume) for stored, _ in laid.pairs} if laid else set()
+    return list(_off(paths, stack, cut))
+
+
+def _off(paths: Iterable[PathDeclared], stack: Stack, cut: set[str]) -> Iterator[str]:
+    mounts = stack.mounts()
+    for path in paths:
+        if not path.stored:
+            continue
+        if service := path.detail.get("service"):
+            around = [m for m in mounts.get(service, ()) if _is_below(path.root, m["target"])]
+            nearest = max(around, key=lambda mount: len(mount["target"]), default=None)
+            where = "the container's writable layer" if nearest is None else f"a {nearest['kind']}"
+            source = nearest["source"] if nearest else None
+        else:
+            where = path.root
+            source = _source(path, stack)
+        if source not in cut:
+            yield f"{path.name} reads {path.root}, which is on no crash disk ({where}): nothing is cut there"
+
+
+def _source(path: PathDeclared, stack: Stack) -> str | None:
+    try:
+        if volume := path.detail.get("volume"):
+            return stack.volume(volume)
+        return str(stack.bind_source(path.detail.get("bind", "")))
+    except StackError:
+        return None
+
+
+def _is_below(path: str, directory: str) -> bool:
+    path, directory = posixpath.normpath(path), posixpath.normpath(directory)
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
