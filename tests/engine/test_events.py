@@ -21,6 +21,7 @@ from persistence_tests.stack.exec_stream import run_any
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Delta, EngineState
+from tests.stacks.box_scenario import ON_DISKS
 
 pytestmark = pytest.mark.engine
 
@@ -80,7 +81,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 CHANGING = frozenset({"image-upgrade", "up-changed", "rename-project", "deploy"})
 """They leave another stack behind than the one that all tests here share: test_changed_stack.py has them."""
 
-CASES = [pytest.param(name, OPTIONS.get(name, {}), id=name) for name in EVENTS if name not in CHANGING]
+CASES = [
+    pytest.param(name, OPTIONS.get(name, {}), id=name) for name in EVENTS if name not in CHANGING | ON_DISKS
+]
 CASES += [
     pytest.param("kill", {}, id="kill all"),
     pytest.param("volume-recreate", COMMANDS, id="volume-recreate, restored"),

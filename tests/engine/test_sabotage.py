@@ -30,13 +30,14 @@ from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Store
 from tests.stacks.bench import Bench, bench
-from tests.stacks.box_scenario import RESTORED, every_entry, write_scenario
+from tests.stacks.box_scenario import ON_DISKS, RESTORED, every_entry, write_scenario
 from tests.stacks.seam import Call, Seam
 
 pytestmark = pytest.mark.engine
 
 MOST_CALLS = 8
 CASES = every_entry()
+ORDINARY = {name: kind for name, kind in EVENTS.items() if name not in ON_DISKS}
 WITH_SCRIPTS = ("backup-restore", RESTORED)
 RARELY = ("deploy interrupted",)  # long, and its parts are tried in test_changed_stack.py
 each_event = pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def says_restored_and_is_empty(name: str, call: Call) -> bool:
     return name == RESTORED and call[0] == "command" and call[1].startswith("./restore.sh")
 
 
-@pytest.mark.parametrize("name", [name for name in EVENTS if EVENTS[name].prepare is not Event.prepare])
+@pytest.mark.parametrize("name", [name for name in ORDINARY if EVENTS[name].prepare is not Event.prepare])
 def test_an_event_that_is_not_even_prepared_is_inconclusive(
     box: Bench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,8 +142,8 @@ def test_an_event_that_is_not_even_prepared_is_inconclusive(
 # Controls
 
 
-MUST_KEEP = [(name, store) for name, kind in EVENTS.items() if (store := kind.controls.must_keep)]
-MUST_LOSE = [(name, store) for name, kind in EVENTS.items() if (store := kind.controls.must_lose)]
+MUST_KEEP = [(name, store) for name, kind in ORDINARY.items() if (store := kind.controls.must_keep)]
+MUST_LOSE = [(name, store) for name, kind in ORDINARY.items() if (store := kind.controls.must_lose)]
 
 
 @pytest.mark.parametrize(("name", "store"), MUST_KEEP)

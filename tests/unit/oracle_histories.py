@@ -195,8 +195,8 @@ class Play:
             self.add(Checkpointed(self.step))
         self.end_event(landed, ready)
 
-    def add_event_began(self) -> None:
-        self.add(EventBegan(self.step))
+    def add_event_began(self, cuts: bool = False) -> None:
+        self.add(EventBegan(self.step, cuts))
 
     def end_event(self, landed: bool = True, ready: bool = True) -> None:
         problems = () if landed else ("no container was restarted",)

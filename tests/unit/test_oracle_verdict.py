@@ -572,6 +572,40 @@ def test_what_is_not_promised_under_power_loss_is_not_judged() -> None:
     nothing = after_power_loss((PromiseClass.PROCESS_CRASH,), Acknowledgement.FSYNC)
     assert nothing.verdict is Verdict.INCONCLUSIVE
     assert "no name was checked on volume after the event" in nothing.reasons
+    assert "the scenario promises nothing for a power-loss" in nothing.reasons
+
+
+def test_a_power_loss_that_could_lose_nothing_promised_is_inconclusive() -> None:
+    for level, verdict in (
+        (Acknowledgement.EXIT_0, Verdict.INCONCLUSIVE),
+        (Acknowledgement.FSYNC, Verdict.KEPT),
+    ):
+        play = Play().opened(names=())
+        play.begin_step("restart", PromiseClass.POWER_LOSS)
+        play.write("a", 2, acknowledgement=level)
+        play.observe()
+        play.event()
+        play.observe()
+        play.end_step()
+        judged = play.judgement()
+        assert judged.verdict is verdict, judged.reasons
+        said = any("acknowledged at a level that promises anything" in reason for reason in judged.reasons)
+        assert said is (level is Acknowledgement.EXIT_0)
+
+
+@pytest.mark.parametrize("cuts", [True, False])
+def test_what_is_answered_after_a_cut_began_counts_as_never_answered(cuts: bool) -> None:
+    play = Play().opened()
+    play.begin_step("restart", PromiseClass.POWER_LOSS)
+    play.write("kept", 2)
+    play.observe()
+    play.add_event_began(cuts)
+    play.write("a", 2)
+    play.disk.pop("a")
+    play.end_event()
+    play.observe()
+    play.end_step()
+    assert play.judgement().verdict is (Verdict.KEPT if cuts else Verdict.LOST)
 
 
 def test_an_unacknowledged_write_once_seen_must_stay_in_a_process_crash() -> None:

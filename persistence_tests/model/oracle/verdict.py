@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from persistence_tests.model.finding import Finding, KnownLoss, PathCount, StepJudgement, Symptom, Verdict
-from persistence_tests.model.operation import Also, OperationKind
+from persistence_tests.model.operation import Acknowledgement, Also, OperationKind, PromiseClass
 from persistence_tests.model.oracle.account import OPENING, Account, Scenario
 from persistence_tests.model.oracle.facts import Wrong
 from persistence_tests.model.oracle.known import Known
@@ -151,6 +151,8 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
         yield "the scenario declares no path"
     if not scenario.began.rules:
         yield "the scenario writes nothing"
+    if not account.opening:
+        yield from _unpromised(scenario, account)
     for rule in scenario.began.rules:
         links = [kind for also, kind in LINKS.items() if also in rule.also]
         for kind in (*(rule.operations or (None,)), *links):
@@ -168,6 +170,22 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
                 yield f"no name was checked on {path}{when}"
         elif unseen_names := account.to_be_seen - seen:
             yield f"{path} was not asked{when} for {some(unseen_names)}"
+
+
+def _unpromised(scenario: Scenario, account: Account) -> Iterator[str]:
+    """Where nothing is promised nothing can be lost."""
+    promise = account.began.promise if account.began else None
+    if promise is None:
+        return
+    if promise not in scenario.began.promised:
+        yield f"the scenario promises nothing for a {promise}"
+    elif promise is PromiseClass.POWER_LOSS:
+        levels = {o.acknowledgement for o in account.operations if o.identity in account.acknowledged}
+        if levels == {Acknowledgement.EXIT_0}:
+            yield (
+                "no write was acknowledged at a level that promises anything for a power loss (`exit-0` does not): "
+                "write through an HTTP path, or promise `acknowledged: { direct: fsync }`"
+            )
 
 
 def _operation_unshown(

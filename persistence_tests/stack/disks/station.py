@@ -38,12 +38,13 @@ ENABLE = (
 )
 
 MAKE = """
-size=$1 filesystem=$2
-shift 2
+name=$1 size=$2 filesystem=$3
+shift 3
 for place; do
-  truncate -s "$size" {disks}/"$place"
+  file={disks}/$name-$place
+  truncate -s "$size" "$file"
   for attempt in 1 2 3 4 5 6 7 8; do  # another one may take the free device first
-    device=$(losetup --find --show {disks}/"$place") && break
+    device=$(losetup --find --show "$file") && break
   done
   [ -n "$device" ]
   case $filesystem in
@@ -98,12 +99,13 @@ class Station:
     def make(self, media: Media, number: int) -> list[str]:
         """So many fresh, empty disks, by place; their devices."""
         self._media = media
+        places = map(str, range(number))
         with engine_answers("making the crash disks"):
             self._engine.client.volumes.create(self._volume, labels={**self._labels, DISKS_LABEL: "true"})
         try:
             self._start()
             made = self._run(
-                ["sh", "-euc", MAKE, "sh", str(media.size), media.filesystem, *map(str, range(number))],
+                ["sh", "-euc", MAKE, "sh", self._volume, str(media.size), media.filesystem, *places],
             )
         except StackError as error:
             raise CapabilityLacking(
