@@ -98,7 +98,10 @@ class RuleDeclared:
 
 @dataclass(frozen=True, slots=True)
 class StepPlanned:
-    """A step to come, with the line of the scenario file that asks for it (0 where none does)."""
+    """A step to come, with the line of the scenario file that asks for it (0 where none does).
+
+    `entry` is the place in the file's list of the event that it comes from, from 0: several steps may come from one.
+    """
 
     step: str
     event: str
@@ -106,6 +109,7 @@ class StepPlanned:
     line: int = 0
     column: int = 0
     text: str = ""
+    entry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from persistence_tests.report.result import (
     StepResult,
     Written,
 )
+from persistence_tests.report.variants import variants
 from persistence_tests.report.wording import command, volume_drivers
 
 NAMES_SHOWN = 100
@@ -131,6 +132,7 @@ class _Scenario:
             raise ValueError("a scenario was judged that never began")
         self._began = began
         self._prepared = _last(entries, StackPrepared)
+        self._variants = variants(began.steps)
         self._planned = {planned.step: planned for planned in began.steps}
         self._absence = {r.path: r.shows_absence for r in _all(entries, AbsenceProbed)}
 
@@ -168,6 +170,8 @@ class _Scenario:
             step=judged.step,
             event=judged.event,
             title=planned.title,
+            entry=planned.entry,
+            variant=self._variants.get(judged.step),
             verdict=judged.verdict,
             reasons=list(judged.reasons),
             seconds=finish.seconds if finish else 0.0,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from persistence_tests.model.finding import Verdict
+from persistence_tests.model.finding import Verdict, worst
 from persistence_tests.model.records import Claim, ScenarioBegan
 from persistence_tests.report.result import ClaimResult, FindingResult, StepResult
+from persistence_tests.report.variants import rows
 
 WRITES = "writes"
 DIRECTORIES = ("directories", "mode")
@@ -24,9 +25,9 @@ def _shown(
     by: str, scenario: ScenarioBegan, steps: Sequence[StepResult]
 ) -> tuple[Verdict | None, list[FindingResult]]:
     """What the run says of the part that shows a claim, None where that part was not run; and what is against it."""
-    own = [step for step in steps if step.step == by]
+    own = _own(by, steps)
     if own:
-        return own[0].verdict, own[0].findings
+        return worst([step.verdict for step in own]), [finding for step in own for finding in step.findings]
     if not steps:
         return None, []
     findings = [finding for step in steps for finding in step.findings]
@@ -40,6 +41,15 @@ def _shown(
         written = any(step.written.ok for step in steps)
         return (steps[0].verdict if written else Verdict.INCONCLUSIVE), steps[0].findings
     return None, []
+
+
+def _own(by: str, steps: Sequence[StepResult]) -> list[StepResult]:
+    """The step of that name; where it is the first of an entry that stands for several, all of them."""
+    for row in rows(steps):
+        names = [step.step for step in row.steps]
+        if by in names:
+            return list(row.steps) if by == names[0] else [row.steps[names.index(by)]]
+    return []
 
 
 def _path_verdict(path: str, steps: Sequence[StepResult]) -> Verdict:

@@ -77,7 +77,7 @@ def _test(scenario: ScenarioResult, step: StepResult) -> dict[str, Any]:
         "status": STATUSES[step.verdict],
         "rawStatus": str(step.verdict),
         "duration": _milliseconds(step.seconds),
-        "suite": [_shown(scenario.name)],
+        "suite": [_shown(scenario.name), *([_shown(step.variant.of)] if step.variant else [])],
         "filePath": _shown(scenario.source),
         "type": "persistence",
         "tags": list(dict.fromkeys(["persistence", step.event, *(f.code for f in step.findings)])),

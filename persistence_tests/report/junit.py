@@ -48,6 +48,9 @@ def properties(step: StepResult, run: str, seed: int, report: str) -> Iterator[t
     yield "verdict", step.verdict.value
     yield "event", step.event
     yield "step", step.step
+    if step.variant:
+        yield "variant", printable(step.variant.name)
+        yield "variant-of", printable(step.variant.of)
     yield "seed", str(seed)
     yield "run", printable(run)
     yield "report", printable(report)

@@ -11,7 +11,7 @@ from typing import Any
 
 from persistence_tests.model.finding import Verdict
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,26 @@ class PathResult:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantResult:
+    """`of` is what a step has in common with the others of its entry, `name` what it is called beside them."""
+
+    of: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
-    """Times are in seconds, `event_at` since the run began; None where it did not come to that."""
+    """Times are in seconds, `event_at` since the run began; None where it did not come to that.
+
+    `entry` is the place in the file's list of the event that it comes from, from 0; `variant` is None where no other
+    step comes from it.
+    """
 
     step: str
     event: str
     title: str
+    entry: int | None
+    variant: VariantResult | None
     verdict: Verdict
     reasons: list[str]
     seconds: float

@@ -15,6 +15,7 @@ from persistence_tests.report.failure import because, step_block
 from persistence_tests.report.kept import kept_lines
 from persistence_tests.report.printable import printable
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
+from persistence_tests.report.variants import Row, label, rows
 from persistence_tests.report.wording import MARKS, budget, known_status, verdict_said
 
 BYTES = 512 * 1024
@@ -70,11 +71,12 @@ def _scenario(scenario: ScenarioResult) -> Iterator[str]:
     # What is not kept is told first where not all can be.
     bad = [step for step in scenario.steps if step.verdict is not Verdict.KEPT or step.findings]
     told = scenario.steps if len(scenario.steps) <= STEPS_SHOWN else bad[:STEPS_SHOWN]
-    for step in told:
-        shown = "".join(f"{_count(step, path)} | " for path in paths)
+    for row in rows(told):
+        shown = "".join(f"{_count(row, path)} | " for path in paths)
+        each = f": {' · '.join(map(_variant, row.steps))}" if row.several else ""
         yield (
-            f"| {text(step.title)} | {MARKS[step.verdict]} {verdict_said(step.verdict, step.findings)} | "
-            f"{step.written.ok} | {shown}{_controls(step)} | {step.seconds:.1f} |"
+            f"| {text(row.title)}{each} | {MARKS[row.verdict]} {verdict_said(row.verdict, row.findings)} | "
+            f"{row.written.ok} | {shown}{row.controls} | {row.seconds:.1f} |"
         )
     if len(told) < len(scenario.steps):
         yield ""
@@ -174,15 +176,14 @@ def _not_shown(scenario: ScenarioResult) -> Iterator[str]:
         yield f"- and {len(scenario.notes) - NOTES_SHOWN} more, in result.json"
 
 
-def _count(step: StepResult, path: str) -> str:
-    count = step.paths.get(path)
+def _count(row: Row, path: str) -> str:
+    count = row.paths.get(path)
     return f"{count.ok}/{count.checked}" if count and count.checked else "not checked"
 
 
-def _controls(step: StepResult) -> str:
-    if not step.controls:
-        return "none"
-    return "ok" if all(control.behaved for control in step.controls) else "misbehaved"
+def _variant(step: StepResult) -> str:
+    told = f"{MARKS[step.verdict]} {text(label(step))}"
+    return told if step.verdict is Verdict.KEPT else f"**{told}**"
 
 
 def text(content: str, *, shown: bool = False) -> str:

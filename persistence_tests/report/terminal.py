@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.text import Text
 
 from persistence_tests.model.finding import Verdict
-from persistence_tests.model.records import Entry, RunBegan, ScenarioBegan, StackPrepared, StackReady
+from persistence_tests.model.records import (
+    Entry,
+    RunBegan,
+    ScenarioBegan,
+    ScenarioEnded,
+    StackPrepared,
+    StackReady,
+)
 from persistence_tests.report.failure import because, known_lines, step_block
 from persistence_tests.report.kept import kept_lines
 from persistence_tests.report.layout import NARROWEST, folded, joined
@@ -22,6 +29,7 @@ from persistence_tests.report.printable import printable
 from persistence_tests.report.progress import Progress
 from persistence_tests.report.result import RunResult, ScenarioResult, StepResult
 from persistence_tests.report.under_way import BUILDING, UnderWay
+from persistence_tests.report.variants import Row, label, rows, variants
 from persistence_tests.report.wording import (
     MARKS,
     budget,
@@ -53,6 +61,8 @@ class Terminal:
         self._console = console
         self._under_way = UnderWay(console, progress or Progress([], {}))
         self._title_width = TITLE_WIDTH
+        self._held: list[StepResult] = []
+        self._ends: set[str] = set()
         self._volumes: dict[str, str] = {}
         self._changes: tuple[str, ...] | None = None
 
@@ -63,6 +73,7 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._show_held()
         self._under_way.__exit__(kind, error, trace)
 
     def __call__(self, entry: Entry) -> None:
@@ -70,41 +81,72 @@ class Terminal:
             case RunBegan() as run:
                 self._lines(header(run, width(self._console)))
             case ScenarioBegan() as scenario:
-                self._heading(scenario.source, (planned.title for planned in scenario.steps))
+                groups = variants(scenario.steps)
+                self._ends = {last.step for last in {each.entry: each for each in scenario.steps}.values()}
+                titles = (groups[p.step].of if p.step in groups else p.title for p in scenario.steps)
+                self._heading(scenario.source, titles)
                 self._changes = None
             case StackPrepared() as prepared:
                 self._prepared(prepared)
             case StackReady() as ready:
                 self._ready(ready)
+            case ScenarioEnded():
+                self._show_held()
         self._under_way(entry)
 
     def scenario(self, scenario: ScenarioResult) -> None:
         """A whole scenario at once, for a history that is read again."""
-        self._heading(scenario.source, (step.title for step in scenario.steps))
-        for step in scenario.steps:
-            self.judged(step)
+        told = rows(scenario.steps)
+        self._heading(scenario.source, (row.title for row in told))
+        for row in told:
+            self._row(row)
 
     def judged(self, step: StepResult) -> None:
-        """One line for a step that has ended, and one for each thing that is wrong with it."""
-        style, rest, room = STYLES[step.verdict], " " * 6, width(self._console)
-        name = printable(step.title)
-        title = f"  {MARKS[step.verdict]} {name}{' ' * (self._title_width - cell_len(name))} "
-        told = f"{step.verdict:<{VERDICT_WIDTH}} {step.seconds:5.1f} s "
+        """One line for a step that has ended, and one for each thing that is wrong with it.
+
+        The steps of one entry are shown once its last has ended.
+        """
+        if self._held and self._held[-1].entry != step.entry:
+            self._show_held()
+        self._held.append(step)
+        if step.step in self._ends or step.variant is None:
+            self._show_held()
+
+    def _show_held(self) -> None:
+        if self._held:
+            self._row(Row(self._held))
+        self._held = []
+
+    def _row(self, row: Row) -> None:
+        verdict, rest, room = row.verdict, " " * 6, width(self._console)
+        style = STYLES[verdict]
+        name = printable(row.title)
+        title = f"  {MARKS[verdict]} {name}{' ' * (self._title_width - cell_len(name))} "
+        told = f"{verdict:<{VERDICT_WIDTH}} {row.seconds:5.1f} s "
         above: list[str] = []
         if room is not None and cell_len(title + told) > max(room, NARROWEST):
             above, title = folded(name, room, first=title[:4], rest=rest), rest
-        lines = joined(counts(step), room, first=title + told, rest=rest, between=" · ")
+        pieces = [*counts(row.written, row.paths), *([row.tally] if row.several else [])]
+        lines = joined(pieces, room, first=title + told, rest=rest, between=" · ")
         for number, line in enumerate([*above, *lines]):
             text = Text(line)
             if number == 0:
                 text.stylize(style, 2, 3)
             if number == len(above):
-                text.stylize(style, len(title), len(title) + len(step.verdict))
+                text.stylize(style, len(title), len(title) + len(verdict))
             self._print(text)
-        for reason in because(step):
-            self._lines(folded(reason, width(self._console), first=rest, rest=rest + "  "), style)
-        for line in known_lines(step):
-            self._lines(folded(line, width(self._console), first=rest, rest=rest + "  "), KNOWN)
+        if row.several:
+            each = [f"{MARKS[step.verdict]} {printable(label(step))}" for step in row.steps]
+            for line in joined(each, room, first=rest, rest=rest, between=" · "):
+                text = Text(line)
+                text.highlight_regex("[✗?]", style)
+                self._print(text)
+        for step in row.steps:
+            of = f"{printable(label(step))}: " if row.several else ""
+            for reason in because(step):
+                self._lines(folded(of + reason, room, first=rest, rest=rest + "  "), STYLES[step.verdict])
+            for line in known_lines(step):
+                self._lines(folded(of + line, room, first=rest, rest=rest + "  "), KNOWN)
 
     def _prepared(self, prepared: StackPrepared) -> None:
         self._volumes = volume_drivers(prepared.original)

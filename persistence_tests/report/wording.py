@@ -9,7 +9,14 @@ from typing import Any
 
 from persistence_tests.model.finding import Verdict
 from persistence_tests.report.printable import plural, printable
-from persistence_tests.report.result import FindingResult, KnownLossResult, RunResult, StepResult
+from persistence_tests.report.result import (
+    FindingResult,
+    KnownLossResult,
+    PathResult,
+    RunResult,
+    StepResult,
+    Written,
+)
 
 MARKS = {
     Verdict.KEPT: "✓",
@@ -74,19 +81,19 @@ def budget(result: RunResult) -> list[str]:
     ]
 
 
-def counts(step: StepResult) -> list[str]:
-    """What was written in a step and what each path showed after it; pieces of one line."""
-    written = f"{step.written.ok} written"
-    if step.written.info:
-        written += f" (+{step.written.info} unanswered)"
-    if not step.paths or not any(count.checked for count in step.paths.values()):
+def counts(outcome: Written, paths: Mapping[str, PathResult]) -> list[str]:
+    """What was written and what each path showed after the event; pieces of one line."""
+    written = f"{outcome.ok} written"
+    if outcome.info:
+        written += f" (+{outcome.info} unanswered)"
+    if not paths or not any(count.checked for count in paths.values()):
         return [written, "nothing checked"]
-    checked = sorted({count.checked for count in step.paths.values()})
-    if checked[0] and all(count.ok == count.checked for count in step.paths.values()):
+    checked = sorted({count.checked for count in paths.values()})
+    if checked[0] and all(count.ok == count.checked for count in paths.values()):
         # A path that cannot show a thing, such as a server a symbolic link, has fewer names to check.
         right = "–".join(str(count) for count in dict.fromkeys((checked[0], checked[-1])))
-        return [f"{written}, {right} right ({plural(len(step.paths), 'path')})"]
-    return [written, *(f"{printable(name)} {count.ok}/{count.checked}" for name, count in step.paths.items())]
+        return [f"{written}, {right} right ({plural(len(paths), 'path')})"]
+    return [written, *(f"{printable(name)} {count.ok}/{count.checked}" for name, count in paths.items())]
 
 
 def never_begun(step: StepResult) -> bool:

@@ -351,5 +351,5 @@ def _steps(document: Document, entries: Any, words: Vocabulary) -> Iterator[Plan
         event = words.events[name](options)
         at = document.place(("events", place))
         text = document.line_of(("events", place))
-        planned = StepPlanned(step, name, event.title, at.line, at.column, text)
+        planned = StepPlanned(step, name, event.title, at.line, at.column, text, place)
         yield PlannedEvent(step, event, planned, place)

@@ -12,7 +12,7 @@ import pytest
 from persistence_tests.model.records import ScenarioEnded, StackKept
 from persistence_tests.report.build import build
 from persistence_tests.report.html import render
-from tests.unit.report_histories import PATHS, RunPlay, kept, known_to_be_lost, wiped
+from tests.unit.report_histories import PATHS, RunPlay, kept, known_to_be_lost, spread, wiped
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -49,6 +49,26 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return file.as_uri()
 
 
+def test_variants_of_an_entry_are_one_row_of_which_the_filter_leaves_what_fits(
+    browser: Browser, tmp_path: Path
+) -> None:
+    entries = spread().entries()
+    file = tmp_path / "report.html"
+    file.write_text(render(build(entries), entries, {}), encoding="utf-8")
+    for page in opened(browser, file.as_uri()):
+        row = page.locator(".matrix tbody tr", has_text="power-loss")
+        assert row.locator(".variants li").count() == 3
+        page.fill("#filter", "s:lost")
+        assert row.is_visible()
+        left = [li.inner_text() for li in row.locator(".variants li").all() if li.is_visible()]
+        assert [" ".join(text.split()) for text in left] == ["✗ after 7s idle : lost"]
+        page.fill("#filter", "@restart")
+        assert not row.is_visible()
+        page.fill("#filter", "")
+        row.locator(".cell.c-lost a").first.click()
+        assert page.url.endswith("#step-power-loss-2")
+
+
 @pytest.fixture
 def page(browser: Browser, report: str) -> Iterator[Page]:
     """The page, of which nothing was asked for but itself and in which nothing went wrong."""
@@ -73,7 +93,7 @@ def opened(browser: Browser, address: str, **options: Any) -> Iterator[Page]:
 def steps(page: Page) -> list[str]:
     """The steps that the filter leaves, in the list and in the matrix alike."""
     articles = [a.get_attribute("data-step") for a in page.locator(".step").all() if a.is_visible()]
-    rows = [r.get_attribute("data-step") for r in page.locator(".matrix tbody tr").all() if r.is_visible()]
+    rows = [r.get_attribute("data-steps") for r in page.locator(".matrix tbody tr").all() if r.is_visible()]
     assert rows == [f"step-{step}" for step in articles]
     return [step or "" for step in articles]
 
@@ -132,7 +152,7 @@ def test_a_filter_is_a_link(browser: Browser, report: str) -> None:
 
 def test_a_cell_of_the_matrix_opens_its_step(page: Page) -> None:
     assert not page.locator("#step-up > details").evaluate("node => node.open")
-    page.locator('.matrix tr[data-step="step-up"] td[data-path="volume"] a').click()
+    page.locator('.matrix tr[data-steps="step-up"] td[data-path="volume"] a').click()
     page.wait_for_function("document.querySelector('#step-up > details').open")
     assert page.url.endswith("#step-up")
     assert page.locator("#step-up").is_visible()
@@ -188,7 +208,7 @@ def test_known_losses_are_one_click(browser: Browser, tmp_path: Path) -> None:
         assert steps(page) == ["restart"]
         assert page.locator("#step-restart p.known").is_visible()
         assert page.locator("#step-restart").get_by_text("no volume yet, see #12").is_visible()
-        cell = page.locator('.matrix tr[data-step="step-restart"] td[data-path="volume"]')
+        cell = page.locator('.matrix tr[data-steps="step-restart"] td[data-path="volume"]')
         assert "c-known" in (cell.get_attribute("class") or "")
         assert page.get_by_text("docker compose -p persistence-1-shop ps --all").is_visible()
 

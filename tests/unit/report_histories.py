@@ -45,6 +45,14 @@ STEPS = (
         "kill", "kill", "kill api while writing", 15, 5, "  - kill: { service: api }  # the API only"
     ),
 )
+LINE = "  - power-loss: { while: writing }"
+SPREAD = (
+    StepPlanned("up", "up", "up, from nothing"),
+    StepPlanned("restart", "restart", "restart", 14, 5, "  - restart", 0),
+    StepPlanned("power-loss", "power-loss", "power-loss", 15, 5, LINE, 1),
+    StepPlanned("power-loss-2", "power-loss", "power-loss after 7s idle", 15, 5, LINE, 1),
+    StepPlanned("power-loss-3", "power-loss", "power-loss after 7s idle, strict", 15, 5, LINE, 1),
+)
 ENVIRONMENT = {
     "engine": "27.0.1",
     "compose": "2.30.0",
@@ -143,6 +151,22 @@ def known_to_be_lost() -> RunPlay:
         dataclasses.replace(record, known=known) if isinstance(record, ScenarioBegan) else record
         for record in play.records
     ]
+    return play
+
+
+def spread(*, lost: bool = True) -> RunPlay:
+    """One entry stands for three steps, of which the second loses a name."""
+    play = RunPlay(paths=PATHS)
+    play.planned = SPREAD
+    play.claims = (Claim("survives a power cut", "power-loss"),)
+    play.opened(["admin/first"])
+    play.step_of("restart", "admin/second")
+    play.step_of("power-loss", "blog/third")
+    gone = {path.name: {"blog/fourth": ABSENT} for path in PATHS} if lost else None
+    play.step_of("power-loss-2", "blog/fourth", changed=gone)
+    if lost:
+        play.epoch(2)
+    play.step_of("power-loss-3", "blog/fifth")
     return play
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
@@ -160,12 +160,14 @@ TREES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(TREES, TREES)
 def test_two_configurations_differ_where_they_differ(then: object, now: object) -> None:
     assert list(differences(then, then)) == []
     assert bool(list(differences(then, now))) == (then != now)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=3), st.integers(), min_size=1), st.data())
 def test_the_key_that_was_changed_is_named(tree: dict[str, int], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from(sorted(tree)))
@@ -187,6 +189,7 @@ def rounds(*plays: RunPlay, complete: bool = True) -> list[Round]:
 ENDS = {"lost": wiped, "kept": kept, "inconclusive": faulted}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from(sorted(ENDS)), min_size=1, max_size=5))
 def test_every_round_is_counted_once_and_the_worst_decides(ends: list[str]) -> None:
     (step,) = replayed_steps([RESTART], rounds(*(ENDS[end]() for end in ends)))

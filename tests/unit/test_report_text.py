@@ -29,6 +29,7 @@ from tests.unit.report_histories import (
     known_to_be_lost,
     run_play,
     skipped,
+    spread,
     wiped,
 )
 
@@ -47,6 +48,7 @@ ENDS: dict[str, Callable[[], RunPlay]] = {
     "skipped": skipped,
     "inconclusive": faulted,
     "known": known_to_be_lost,
+    "variants": spread,
 }
 
 

@@ -82,9 +82,9 @@ def test_operations_and_their_requests(tmp_path: Path) -> None:
 def test_steps_carry_their_line(tmp_path: Path) -> None:
     steps = loaded(tmp_path, SOUND).steps
     assert [step.planned for step in steps] == [
-        StepPlanned("restart", "restart", "restart", 13, 5, "  - restart"),
+        StepPlanned("restart", "restart", "restart", 13, 5, "  - restart", 0),
         StepPlanned(
-            "kill", "kill", "kill app while writing", 14, 5, "  - kill: { service: app, while: writing }"
+            "kill", "kill", "kill app while writing", 14, 5, "  - kill: { service: app, while: writing }", 1
         ),
     ]
     assert [type(step.event).name for step in steps] == ["restart", "kill"]

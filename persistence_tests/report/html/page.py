@@ -23,12 +23,13 @@ from persistence_tests.report.html.allowance import Allowance
 from persistence_tests.report.html.compared import Bytes
 from persistence_tests.report.html.configuration import DiffLine, difference
 from persistence_tests.report.html.hexdump import Comparison
+from persistence_tests.report.html.matrix import RowView, matrix
 from persistence_tests.report.html.recorded import Look, Recorded, Span, Write, recorded_steps
 from persistence_tests.report.html.servicelogs import Excerpt, ServiceLogs
 from persistence_tests.report.html.timeline import CONTROL, Timeline, timeline
 from persistence_tests.report.kept import looking
 from persistence_tests.report.printable import printable
-from persistence_tests.report.result import FindingResult, PathResult, RunResult, ScenarioResult, StepResult
+from persistence_tests.report.result import FindingResult, RunResult, ScenarioResult, StepResult
 from persistence_tests.report.wording import command, known_losses, known_status, verdict_said, wrong_names
 
 NAMES_SHOWN = 200
@@ -52,16 +53,6 @@ class FindingView:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What a path showed after the event of a step: `look` is kept, lost, unavailable, some or none."""
-
-    path: str
-    look: str
-    text: str
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
 class StepView:
     """`paths` are those that the filter finds the step by: where something is wrong, those concerned."""
 
@@ -72,7 +63,6 @@ class StepView:
     verdict: str
     paths: list[str]
     codes: list[str]
-    cells: list[Cell]
     findings: list[FindingView]
     reasons: list[list[str]]
     timeline: Timeline | None
@@ -83,7 +73,6 @@ class StepView:
     logs: list[Excerpt]
     fault: list[str]
     reproduce: list[str]
-    controls: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +84,7 @@ class ScenarioView:
     looking: list[tuple[str, str]]
     paths: list[str]
     links: dict[str, str]
+    rows: list[RowView]
     steps: list[StepView]
     difference: list[DiffLine]
     difference_left_out: int
@@ -244,6 +234,7 @@ class _Scenario:
             looking=looking(result.kept) if result.kept else [],
             paths=self._paths,
             links=ids,
+            rows=matrix(result.steps, ids, self._paths),
             steps=[views[step.step] for step in result.steps],
             difference=lines,
             difference_left_out=left_out,
@@ -268,7 +259,6 @@ class _Scenario:
             verdict=verdict_said(step.verdict, step.findings),
             paths=wrong_paths or [name for name, count in step.paths.items() if count.checked],
             codes=list(dict.fromkeys(finding.code for finding in step.findings)),
-            cells=[self._cell(step, path) for path in self._paths],
             findings=findings,
             reasons=[_text(reason) for reason in dict.fromkeys(step.reasons)]
             if not findings or step.reasons
@@ -281,7 +271,6 @@ class _Scenario:
             logs=self._around(recorded) if recorded else [],
             fault=_text(self._faults[step.step])[-FAULT_LINES:] if step.step in self._faults else [],
             reproduce=list(dict.fromkeys(finding.reproduce for finding in step.findings)),
-            controls=_controls(step),
         )
 
     def _timeline(self, step: StepResult, recorded: Recorded) -> Timeline:
@@ -299,22 +288,6 @@ class _Scenario:
             return []
         end = recorded.ready_again[0] if recorded.ready_again else recorded.event_end or recorded.end
         return self._logs.around(recorded.event_began, end)
-
-    def _cell(self, step: StepResult, path: str) -> Cell:
-        count = step.paths.get(path) or PathResult(0, 0)
-        text = f"{count.ok}/{count.checked}" if count.checked else "–"
-        wrong = [finding for finding in step.findings if path in finding.paths]
-        if wrong:
-            look = "known" if all(finding.known for finding in wrong) else str(step.verdict)
-            text += f" +{sum(f.count for f in wrong)}" if count.ok == count.checked else ""
-            said = ", ".join(f"{finding.count} {finding.symptom}" for finding in wrong)
-        elif not count.checked:
-            look, said = "none", "not checked"
-        elif count.ok == count.checked:
-            look, said = "kept", f"all {count.checked} names right"
-        else:
-            look, said = "some", f"{count.checked - count.ok} of {count.checked} names not shown to be right"
-        return Cell(path, look, text, said)
 
     def _finding(self, finding: FindingResult, step: str) -> FindingView:
         names = finding.names[:NAMES_SHOWN]
@@ -336,12 +309,6 @@ class _Scenario:
 
 def _text(text: str) -> list[str]:
     return [printable(line) for line in without_secrets(text).rstrip("\n").split("\n")]
-
-
-def _controls(step: StepResult) -> str:
-    if not step.controls:
-        return "none"
-    return "ok" if all(control.behaved for control in step.controls) else "misbehaved"
 
 
 def _services(entries: Iterable[Entry]) -> list[str]:

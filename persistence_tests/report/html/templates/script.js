@@ -43,10 +43,10 @@
   // The filter: s:verdict p:path @event, any other word anywhere in the step; "-" before one takes away
   const tools = document.querySelector(".tools");
   const box = document.getElementById("filter");
-  const rows = new Map(all(".matrix tr[data-step]").map((row) => [row.dataset.step, row]));
+  const rows = all(".matrix tr[data-steps]").map((row) => ({ row, ids: row.dataset.steps.split(" ") }));
   const steps = all(".step").map((node) => ({
     node,
-    row: rows.get(node.id),
+    variant: document.querySelector(`.variants [data-step="${CSS.escape(node.id)}"]`),
     verdicts: node.dataset.verdict.split(" "),
     names: [node.dataset.event, node.dataset.step].map((name) => name.toLowerCase()),
     paths: node.dataset.paths.toLowerCase().split(" "),
@@ -73,9 +73,11 @@
         && wanted.every((token) => /^(s:|p:|@)/.test(token) || test(step, token))
         && !unwanted.some((token) => test(step, token));
       step.node.hidden = !fits;
-      if (step.row) step.row.hidden = !fits;
+      if (step.variant) step.variant.hidden = !fits;
       shown += fits;
     }
+    const left = new Set(steps.filter((step) => !step.node.hidden).map((step) => step.node.id));
+    for (const { row, ids } of rows) row.hidden = !ids.some((id) => left.has(id));
     const paths = wanted.filter((token) => token.startsWith("p:")).map((token) => token.slice(2));
     for (const cell of all(".matrix [data-path]")) {
       cell.hidden = paths.length > 0 && !paths.some((path) => cell.dataset.path.toLowerCase().startsWith(path));
