@@ -57,7 +57,7 @@ def upload_in_parts(
 
     def send(line: str, part: _Part | None, more: dict[str, str]) -> Answer:
         known = values | more
-        address = session.address()
+        address = sender.address()
         texts = dict(uploading.headers) | (dict(parts.headers) if part else {})
         headers = session.fill(address, {name.title(): text for name, text in texts.items()}, known)
         method, _, url = line.partition(" ")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from persistence_tests.paths.answer import LONGEST, Answer
 from persistence_tests.paths.base import Content
-from persistence_tests.paths.origin import is_stale
+from persistence_tests.paths.origin import Address, is_stale
 from persistence_tests.paths.session import Session, cookies_of
 
 _CHUNK = 1 << 16
@@ -65,14 +65,23 @@ class Sender:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._address: Address | None = None
         self._connection: http.client.HTTPConnection | None = None
         self.sent_anything = False
 
+    def address(self) -> Address:
+        """Where the next request goes; looked up anew unless a connection stands. Raises NotConnected."""
+        if self._connection is not None and is_stale(self._connection):
+            self.close()
+        if self._connection is None or self._address is None:
+            self._address = self._session.address()
+        return self._address
+
     def send(self, request: Request) -> Answer:
         """The answer. Raises NotConnected before anything was sent, and Cut."""
-        address = self._session.address()
+        address = self.address()
         headers = self._session.headers(address) | request.headers
-        connection = self._connected()
+        connection = self._connected(address)
         try:
             answer = self._exchange(connection, request, headers)
             content = answer.read(LONGEST)
@@ -96,11 +105,9 @@ class Sender:
             self._connection.close()
             self._connection = None
 
-    def _connected(self) -> http.client.HTTPConnection:
-        if self._connection is not None and is_stale(self._connection):
-            self.close()
+    def _connected(self, address: Address) -> http.client.HTTPConnection:
         if self._connection is None:
-            self._connection = self._session.connect(self._session.address())
+            self._connection = self._session.connect(address)
         return self._connection
 
     def _exchange(

@@ -16,7 +16,7 @@ from persistence_tests.errors import EngineUnavailable
 from persistence_tests.model.operation import Operation, OperationKind, Outcome, PayloadKind
 from persistence_tests.paths.answer import Answer, NameUnknown
 from persistence_tests.paths.base import Journal, PendingWrite
-from persistence_tests.paths.origin import NotConnected
+from persistence_tests.paths.origin import Address, NotConnected
 from persistence_tests.paths.parts import upload_in_parts
 from persistence_tests.paths.request import RequestTemplate, names_of
 from persistence_tests.paths.sending import Cut, Request, Sender
@@ -133,7 +133,7 @@ class HttpWriter:
             progress = upload_in_parts(sender, self._session, pending, self._uploading, kind)
             outcome = progress.outcome or self._classified(progress.answers[-1], True)
             return self._ended(pending.operation, outcome, progress.answers, progress.problem)
-        request = self._request(pending, kind)
+        request = self._request(sender.address(), pending, kind)
         answer = sender.send(request)
         return self._ended(pending.operation, self._classified(answer, request.sent_whole), [answer])
 
@@ -164,10 +164,10 @@ class HttpWriter:
                 return _Ended(outcome, "; ".join(filter(None, (detail, f"kept as {name}"))), status, name)
         return _Ended(Outcome.INFO, "; ".join(filter(None, (detail, problem))), status)
 
-    def _request(self, pending: PendingWrite, kind: str) -> Request:
+    def _request(self, address: Address, pending: PendingWrite, kind: str) -> Request:
         template, operation = self._requests[pending.operation.kind], pending.operation
         target, headers = template.filled(operation)
-        address, known = self._session.address(), names_of(operation)
+        known = names_of(operation)
         own = {name.title(): text for name, text in {**self._uploading.headers, **headers}.items()}
         headers = self._session.fill(address, own, known)
         if pending.content is None:

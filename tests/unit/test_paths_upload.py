@@ -27,7 +27,7 @@ from persistence_tests.paths.answer import NameTaking, Taking
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.uploading import Parts, Uploading
-from tests.unit.scripted_server import OneServer, Request, Server, path_of
+from tests.unit.scripted_server import OneServer, Request, Server, path_of, says
 
 
 @pytest.fixture
@@ -91,6 +91,35 @@ def send(
 
 def stored_as(**given: str) -> NameTaking:
     return NameTaking.model_validate(given)
+
+
+# Where it is sent
+
+
+def test_the_port_is_looked_up_again_only_where_the_connection_is_lost(server: Server) -> None:
+    server.script = says(201)
+    stack = OneServer(server.port)
+    journal = send(server, *map(pending, range(8)), stack=stack)
+    assert {ended[0] for ended in journal.ended.values()} == {"ok"}
+    assert (server.connections, stack.asked) == (1, 2)  # before the connection stands, for headers and for it
+
+
+def test_a_server_that_has_moved_is_found_again(server: Server) -> None:
+    elsewhere = Server()
+    elsewhere.script = says(201)
+
+    def answer_and_go(request: Request) -> bool:
+        request.body()
+        stack.port = elsewhere.port
+        request.peer.answer(201, b"", Connection="close")
+        return False
+
+    server.script = answer_and_go
+    stack = OneServer(server.port)
+    journal = send(server, pending(1), pending(2), pending(3), stack=stack)
+    elsewhere.close()
+    assert {ended[0] for ended in journal.ended.values()} == {"ok"}
+    assert (len(server.requests), len(elsewhere.requests), elsewhere.connections) == (1, 2, 1)
 
 
 # The stack names the file
