@@ -95,8 +95,5 @@ class BackupRestore(Event):
         if new is None or (old.running and not new.running):
             case.problem(f"{who} ran before the backup, and after the restore it is {WORDS[change]}")
         case.doings(who, old.identity)
-        events = case.container_events(old.identity)
-        if executed := sum(event.action.startswith("exec_start") for event in events):
-            case.fact(STREAM, f"{who}: {executed} commands executed in container {old.identity[:12]}")
         if change is not Change.SAME and change in LASTING:
             case.fact(INSPECT, f"{who}: {WORDS[change]} by the stack's own commands")
