@@ -32,7 +32,7 @@ from persistence_tests.run.meanwhile import Meanwhile, writing
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.reading import Reads, reading
 from persistence_tests.run.verification import Observations, Verification
-from persistence_tests.run.writing import Batch, WritePlan
+from persistence_tests.run.writing import Batch, WritePlan, merged
 
 if TYPE_CHECKING:
     from persistence_tests.events.gate import Gate
@@ -127,9 +127,11 @@ class Epoch:
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
-        names = self._make_at_once(self._plan.batches(step, self._writer))
-        names += self._make(self._plan.besides(step, self._writer))
-        return list(dict.fromkeys([*names, *self.change(step)]))
+        names = self._make(self._plan.batches(step, self._writer))
+        # Neither concerns a name of the other, so that each rule needs its writers only once more.
+        besides = self._plan.besides(step, self._writer)
+        names += self._make(merged([*besides, *self._plan.changes(step, self._writer)]))
+        return list(dict.fromkeys(names))
 
     def change(self, step: str) -> list[str]:
         """Overwrite, append to, rename and delete what the rules say, of what is there; the names touched."""
@@ -137,15 +139,8 @@ class Epoch:
             batches = self._plan.changes(step, self._writer)
         return self._make(batches)
 
-    def _make(self, batches: Iterable[Batch]) -> list[str]:
-        names = []
-        for batch in batches:
-            batch.writer.write(batch.writes, self.journal, threading.Event())
-            names += self._names_of(batch)
-        return names
-
-    def _make_at_once(self, batches: Sequence[Batch]) -> list[str]:
-        """The new files of several rules: no rule needs those of another."""
+    def _make(self, batches: Sequence[Batch]) -> list[str]:
+        """What several rules do, at once: no rule needs the files of another."""
         stop = threading.Event()
         try:
             makes = [Aside(partial(each.writer.write, each.writes, self.journal, stop)) for each in batches]

@@ -249,6 +249,17 @@ class WritePlan:
         )
 
 
+def merged(batches: Iterable[Batch]) -> list[Batch]:
+    """One batch a rule."""
+    of_rules: dict[int, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        of_rules[batch.rule.index].append(batch)
+    return [
+        replace(own[0], writes=[write for batch in own for write in batch.writes])
+        for own in of_rules.values()
+    ]
+
+
 def _mixed(
     news: Iterable[list[PendingWrite]], changes: Iterable[list[PendingWrite]]
 ) -> Iterator[PendingWrite]:

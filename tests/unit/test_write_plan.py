@@ -31,7 +31,7 @@ from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.shell_writer import units
 from persistence_tests.paths.uploading import Parts, Uploading
 from persistence_tests.run.changes import MODES
-from persistence_tests.run.writing import WritePlan
+from persistence_tests.run.writing import WritePlan, merged
 from persistence_tests.scenario.scenario import WriteRule
 from tests.unit.reference_model import Act, worlds
 
@@ -284,6 +284,27 @@ def test_links_and_what_they_lead_to_and_marked_files_are_never_changed() -> Non
             play.ledger.record(Completed(operation.identity, Outcome.OK))
         play.changes(step)  # of what is in `play.there`, where neither a sparse file nor a marked one is
         assert all(play.ledger.is_settled(link.name) for link in links)
+
+
+@examples
+@given(seed=st.integers(0, 10_000))
+def test_what_is_changed_is_nothing_that_is_linked_to_at_the_same_time(seed: int) -> None:
+    play = Play(replace(RULE, files=24, also=tuple(Also)), seed)
+    play.creates("up")
+    play.creates("restart")
+    batches = [*play.plan.besides("restart", _nobody), *play.plan.changes("restart", _nobody)]
+    (batch,) = merged(batches)
+    assert [write for each in batches for write in each.writes] == batch.writes
+    operations = [w.operation for w in batch.writes if w.operation.kind is not OperationKind.MKDIR]
+    assert {OperationKind.LINK, OperationKind.SYMLINK, *EVERY} == {o.kind for o in operations}
+    touched = [o.name for o in operations] + [o.target for o in operations if o.target]
+    hard = [o.link for o in operations if o.kind is OperationKind.LINK]
+    soft = [
+        posixpath.normpath(posixpath.join(posixpath.dirname(o.name), o.link or ""))
+        for o in operations
+        if o.kind is OperationKind.SYMLINK
+    ]
+    assert hard and soft and len({*touched, *hard, *soft}) == len(touched) + len(hard) + len(soft)
 
 
 @pytest.mark.parametrize(
