@@ -83,7 +83,7 @@ def wait_healthy(stack: Stack, seconds: float) -> bool:
     """Whether every container that has a health check is healthy within that time."""
 
     def all_healthy() -> bool:
-        return all(
+        return not stack.starting() and all(
             state.health in (None, "none", "healthy")
             for state in stack.state().containers.values()
             if state.running

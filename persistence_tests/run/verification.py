@@ -49,12 +49,13 @@ class Verification:
 
     def list_baseline(self) -> None:
         """Record what is there before anything is written."""
-        for path in self._paths:
-            if path.declared.lists:
-                view = path.observe(())
-                names = tuple(sorted(view.observations))
-                self._baseline[path.declared.name] = frozenset(names)
-                self._record(BaselineListed(path.declared.name, names, tuple(sorted(view.directories))))
+        listing = [path for path in self._paths if path.declared.lists]
+        views = [Aside(partial(path.observe, ())) for path in listing]
+        for path, looked in zip(listing, views, strict=True):
+            view = looked.result()
+            names = tuple(sorted(view.observations))
+            self._baseline[path.declared.name] = frozenset(names)
+            self._record(BaselineListed(path.declared.name, names, tuple(sorted(view.directories))))
 
     def observe(
         self, step: str, phase: Phase, names: Sequence[str], *, server_down: bool = False

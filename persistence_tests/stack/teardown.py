@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from persistence_tests.stack.identity import DISKS_LABEL, RUN_LABEL, STACK_LABEL
 if TYPE_CHECKING:
     from persistence_tests.stack.engine import Engine
 
+AT_ONCE = 8
 BUSY = 5.0
 POLL = 0.05
 PASSES = 20
@@ -70,20 +72,20 @@ def _remove_once(
     containers = listed("containers", lambda: api.containers(all=True, filters=filters))
     for entry in containers:
         volumes |= {m["Name"] for m in entry.get("Mounts") or () if m["Type"] == "volume" and m.get("Name")}
-        name = (entry.get("Names") or [entry["Id"][:12]])[0].lstrip("/")
-        failures += _removed(
-            f"container {name}", partial(api.remove_container, entry["Id"], v=True, force=True)
-        )
+    failures += _all_removed(
+        (f"container {_name(entry)}", partial(api.remove_container, entry["Id"], v=True, force=True))
+        for entry in containers
+    )
     networks = listed("networks", lambda: api.networks(filters=filters))
-    for entry in networks:
-        failures += _removed(f"network {entry['Name']}", partial(api.remove_network, entry["Id"]))
+    failures += _all_removed(
+        (f"network {entry['Name']}", partial(api.remove_network, entry["Id"])) for entry in networks
+    )
     labelled = listed("volumes", lambda: api.volumes(filters=filters)["Volumes"] or [])
     for entry in labelled:
         if DISKS_LABEL in entry["Labels"]:  # without its file nobody could find a loop device any more
             failures += detach(engine, entry["Name"], entry["Labels"])
     names = {entry["Name"] for entry in labelled} | {name for name in volumes if _is_abandoned(engine, name)}
-    for name in sorted(names):
-        failures += _removed(f"volume {name}", partial(api.remove_volume, name))
+    failures += _all_removed((f"volume {name}", partial(api.remove_volume, name)) for name in sorted(names))
     images = listed("images", lambda: api.images(filters=filters)) if with_images else []
     for entry in images:
         what = f"image {entry['Id'][:19]}"
@@ -115,6 +117,18 @@ def _listed(failures: list[str], what: str, listing: Callable[[], Listed]) -> Li
     except (DockerException, requests.RequestException) as error:
         failures.append(f"{what} could not be listed: {error}")
         return []
+
+
+def _name(container: dict[str, Any]) -> str:
+    names = container.get("Names") or [container["Id"][:12]]
+    return str(names[0]).lstrip("/")
+
+
+def _all_removed(actions: Iterable[tuple[str, Callable[[], Any]]]) -> list[str]:
+    """What would not go, in words; all is tried at once, as the engine mostly waits."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tried = [pool.submit(_removed, what, action) for what, action in actions]
+        return [failure for each in tried for failure in each.result()]
 
 
 def _removed(what: str, action: Callable[[], Any], patience: float = BUSY) -> list[str]:
