@@ -46,6 +46,10 @@ def main() -> int:
         lifespan="on",
         access_log=False,
         log_config=None,
+        # Without a level uvicorn takes it that every message is to be traced.
+        log_level="info",
+        # The proxy's word on who asked is not used.
+        proxy_headers=False,
         server_header=False,
         backlog=512,
     )
