@@ -29,7 +29,9 @@ NEW_CONTAINER = frozenset({"recreate", "down-up", "rebuild", "image-upgrade", "u
 # No container in between, so that nothing is carried over.
 NEW_PROJECT = frozenset({"down-up", "rename-project"})
 SUDDEN = frozenset({"kill", "crash"})
+POWER_LOSSES = frozenset({"power-loss", "host-power-loss", "disk-error"})
 DURABLE = frozenset({Backing.NAMED, Backing.BIND})
+CUT_SHORT = frozenset({Symptom.EMPTY, Symptom.TRUNCATED, Symptom.ZEROED, Symptom.TORN})
 UPSTREAM_STATUSES = frozenset({502, 503, 504})
 
 
@@ -224,6 +226,46 @@ def _acknowledged_too_early(case: Case) -> tuple[str, str] | None:
     )
 
 
+def _never_synced(case: Case) -> tuple[str, str] | None:
+    """What was on its way to the disk, and nothing else, goes with the power."""
+    if not _by_power_loss(case):
+        return None
+    match case.symptom:
+        case Symptom.MISSING:
+            return (
+                f"the answer came before the file was on the disk: neither it nor its name in the directory was synced "
+                f"when the power went ({case.place})",
+                "write a temporary file in the same directory, fsync it, rename it to its name, fsync the directory, "
+                "and answer only then",
+            )
+        case Symptom.STALE:
+            return (
+                f"the answer came before the new version was on the disk: the old one is back ({case.place})",
+                "fsync the new file before it is renamed over the old one, and the directory after that, before the "
+                "answer; of a database, let every commit be synced",
+            )
+        case Symptom.RESURRECTED:
+            return (
+                f"the answer came before the removal was on the disk: the name is back ({case.place})",
+                "fsync the directory after a name is removed or renamed, before the answer",
+            )
+    return None
+
+
+def _name_before_bytes(case: Case) -> tuple[str, str] | None:
+    if not _by_power_loss(case) or case.symptom not in CUT_SHORT:
+        return None
+    return (
+        f"the name was on the disk before the bytes: the file was not synced before it was renamed, or before the "
+        f"answer ({case.place})",
+        "fsync the file, not only its directory, before it is renamed to its name, and answer only then",
+    )
+
+
+def _by_power_loss(case: Case) -> bool:
+    return case.finding.event in POWER_LOSSES and case.kept and case.where_stored and case.backing in DURABLE
+
+
 def _wiped_at_start(case: Case) -> tuple[str, str] | None:
     starts = case.finding.event in NEW_PROCESS | NEW_CONTAINER and case.kept and case.reached
     durable = case.backing in DURABLE and case.where_stored
@@ -301,6 +343,8 @@ RULES: dict[str, Rule] = {
     "incomplete-restore": _incomplete_restore,
     "merging-restore": _merging_restore,
     "acknowledged-too-early": _acknowledged_too_early,
+    "never-synced": _never_synced,
+    "name-before-bytes": _name_before_bytes,
     "wiped-at-start": _wiped_at_start,
     "answers-for-everything": _answers_for_everything,
     "not-served": _not_served,

@@ -100,6 +100,8 @@ IN_SHORT = {
     "incomplete-restore": "whole directories do not come back from the backup",
     "merging-restore": "the restore keeps what was made after the backup",
     "acknowledged-too-early": "answered before the bytes were in the file",
+    "never-synced": "answered before anything was on the disk",
+    "name-before-bytes": "on the disk before its bytes were",
     "wiped-at-start": "something that runs at start removes the files",
     "answers-for-everything": "the server answers 2xx for any name",
     "not-served": "the bytes are stored, and one path does not serve them",
@@ -254,6 +256,19 @@ RULE_TEXTS: dict[str, tuple[str, str, str]] = {
         "The server answered before the bytes were in the file: killing its process then loses what was acknowledged.",
         "queue.put(body); return 201",
         "write, fsync, rename, fsync the directory; return 201",
+    ),
+    "never-synced": (
+        "The server answered while the file, its new version or its removal was in memory only: a power cut takes it "
+        "back. fsync of the file brings its bytes to the disk, fsync of the directory its name.",
+        "os.replace(temporary, name); return 201",
+        "os.fsync(file); os.replace(temporary, name); os.fsync(directory); return 201",
+    ),
+    "name-before-bytes": (
+        "The name reached the disk, the bytes did not: the journal holds names, and bytes are written out later "
+        "unless somebody asks for them. ext4 hides this after a rename over an old file unless it is mounted with "
+        "`noauto_da_alloc`.",
+        "file.write(body); file.close(); os.replace(temporary, name); os.fsync(directory)",
+        "file.write(body); file.flush(); os.fsync(file); os.replace(temporary, name); os.fsync(directory)",
     ),
     "wiped-at-start": (
         "The same volume is mounted before and after, and its files are gone: something that runs at start "

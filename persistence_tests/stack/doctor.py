@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from persistence_tests.errors import PersistenceError
 from persistence_tests.stack.cleanup import leftovers
 from persistence_tests.stack.compose import compose_binary, compose_version
+from persistence_tests.stack.disks.trial import try_out
 from persistence_tests.stack.engine import Engine
 
 
@@ -23,7 +24,7 @@ class Examined:
 
 
 def examine(url: str | None = None) -> list[Examined]:
-    """Look at everything that scenarios need; changes nothing, apart from pulling a missing helper image."""
+    """Look at everything that scenarios need. Pulls a missing helper image, makes a crash disk and removes it."""
     found = [_attempt("compose", lambda: f"{compose_version()} ({' '.join(compose_binary())})")]
     try:
         engine = Engine.connect(url)
@@ -39,7 +40,12 @@ def _on_engine(engine: Engine) -> Iterator[Examined]:
         True,
         f"{facts['engine']} at {engine.url} ({facts['storage_driver']}, cgroup {facts['cgroup']})",
     )
-    yield _attempt("helper image", lambda: engine.helper_image)
+    helper_image = _attempt("helper image", lambda: engine.helper_image)
+    yield helper_image
+    if helper_image.works:
+        tried = _attempt("crash disks", lambda: try_out(engine))
+        # Only some events need them, and say so where they are skipped.
+        yield replace(tried, works=True, detail=tried.detail if tried.works else f"none: {tried.detail}")
     left = leftovers(engine).abandoned
     yield Examined(
         "leftovers",

@@ -60,6 +60,8 @@ RESTORED = case(
 MERGED = case(Symptom.RESURRECTED, "backup-restore", NAMED, fate=DataFate.RESTORED)
 EARLY = case(Symptom.MISSING, "kill", NAMED, seen_before=frozenset(), intact=frozenset({"admin", "blog"}))
 WIPED = case(Symptom.MISSING, "restart", NAMED)
+CUT = case(Symptom.MISSING, "power-loss", NAMED)
+NAMED_ONLY = case(Symptom.EMPTY, "power-loss", NAMED)
 BLIND = case(Symptom.MASKED, "restart", NAMED, paths=("proxy",), shows_absence={"proxy": False, "api": True})
 UNSERVED = case(
     Symptom.UNSERVED, "restart", NAMED, paths=("proxy",), serving=("api",), statuses=frozenset({404})
@@ -145,6 +147,17 @@ EXPLAINED = {
         EARLY,
         dataclasses.replace(EARLY, finding=finding(Symptom.TRUNCATED, "crash")),
     ],
+    "never-synced": [
+        CUT,
+        dataclasses.replace(CUT, finding=finding(Symptom.STALE, "power-loss")),
+        dataclasses.replace(CUT, finding=finding(Symptom.RESURRECTED, "host-power-loss")),
+        dataclasses.replace(CUT, service=None, root=None, volume="media"),
+    ],
+    "name-before-bytes": [
+        NAMED_ONLY,
+        dataclasses.replace(NAMED_ONLY, finding=finding(Symptom.ZEROED, "host-power-loss")),
+        dataclasses.replace(NAMED_ONLY, finding=finding(Symptom.TORN, "disk-error")),
+    ],
     "wiped-at-start": [
         WIPED,
         # One directory only: everything in it is gone, what is beside it is not.
@@ -214,6 +227,12 @@ UNEXPLAINED = {
     "wiped by an event that must destroy": dataclasses.replace(WIPED, fate=DataFate.DESTROYED),
     "gone where it is served": dataclasses.replace(WIPED, finding=finding(Symptom.MISSING, "restart", paths=("api",))),
     "damaged, not gone": dataclasses.replace(WIPED, finding=finding(Symptom.CORRUPTED, "restart")),
+    "the power went, and it is gone where it is served only": dataclasses.replace(
+        CUT, finding=finding(Symptom.MISSING, "power-loss", paths=("api",))
+    ),
+    "no power loss leaves another file's bytes": dataclasses.replace(
+        CUT, finding=finding(Symptom.FOREIGN, "power-loss")
+    ),
     "before any event": dataclasses.replace(WIPED, finding=finding(Symptom.MISSING, "up")),
     "masked by a path that can say no": dataclasses.replace(BLIND, shows_absence={"proxy": True}),
     "masked on a second path that can say no": dataclasses.replace(
