@@ -27,6 +27,7 @@ from persistence_tests.model.closure import (
     Link,
     Logged,
     Match,
+    Partial,
     State,
     States,
     allowed,
@@ -225,8 +226,15 @@ class Ledger:
             for logged in entry.log
             if logged.operation.kind is OperationKind.RENAME
             and logged.moved is not None
-            and logged.outcome is not Outcome.OK
+            and (logged.outcome is not Outcome.OK or self._taken_back(logged))
         ]
+
+    def _taken_back(self, rename: Logged) -> bool:
+        """Whether a power loss has made an acknowledged rename unresolved, and nothing was done or seen since."""
+        ends = (self.name(rename.operation.name), self.name(rename.operation.target or ""))
+        return rename.weak and all(
+            end.pin is None and end.log and end.log[-1].operation == rename.operation for end in ends
+        )
 
     def links(self) -> list[Operation]:
         """Hard links that were acknowledged, and are by right what the name of which they are another is."""
@@ -382,7 +390,22 @@ class Ledger:
     def _demoted(self, entry: Name) -> Name:
         power_loss = self._step.promise is PromiseClass.POWER_LOSS
         forget = power_loss or self._step.promise not in self._promised
-        return entry.demoted(self._unpromised, power_loss, forget)
+        return entry.demoted(self._unpromised, self._weakened, power_loss, forget)
+
+    def _weakened(self, states: States) -> States:
+        """With what may be left of content of which only the beginning is promised, or nothing."""
+        parts: set[State] = set()
+        for state in states:
+            if not isinstance(state, Exactly):
+                continue
+            sizes = [piece.size for piece in state.version.pieces]
+            while sizes and self._unpromised(self.operations[state.version.pieces[len(sizes) - 1].operation]):
+                sizes.pop()  # a promised piece brings everything before it to the disk
+            if len(sizes) < len(state.version.pieces):
+                parts.add(Partial(state.version, kept=sum(sizes), zeros=True))
+            if not sizes:
+                parts.add(Absent())
+        return states | parts
 
     def _unpromised(self, operation: Operation) -> bool:
         if self._step.promise not in self._promised:

@@ -75,13 +75,23 @@ class Name:
             return replace(self, acknowledged=self.acknowledged | {only.version})
         return self
 
-    def demoted(self, unpromised: Callable[[Operation], bool], power_loss: bool, forget: bool) -> Name:
+    def demoted(
+        self,
+        unpromised: Callable[[Operation], bool],
+        weakened: Callable[[States], States],
+        power_loss: bool,
+        forget: bool,
+    ) -> Name:
         """What an event does not promise is unresolved again, unless a promised operation came after it.
 
-        `power_loss` leaves holes in what was not acknowledged; `forget` drops what was only observed.
+        `weakened` are the states that content may be in of which not every byte is promised: a name that it was moved
+        to promises no more. `power_loss` leaves holes in what was not acknowledged; `forget` drops what was only
+        observed.
         """
         log = list(self.log)
         for place in range(len(log) - 1, -1, -1):
+            if (moved := log[place].moved) is not None:
+                log[place] = replace(log[place], moved=weakened(moved))
             logged = log[place]
             acknowledged = logged.outcome is Outcome.OK
             if acknowledged and not unpromised(logged.operation):

@@ -185,8 +185,8 @@ class Play:
         self.invoke(self.operation(OperationKind.DELETE, name), outcome)
         self.disk.pop(name)
 
-    def rename(self, name: str, target: str, outcome: Outcome = Outcome.OK) -> None:
-        self.invoke(self.operation(OperationKind.RENAME, name, target=target), outcome)
+    def rename(self, name: str, target: str, outcome: Outcome = Outcome.OK, **details: Any) -> None:
+        self.invoke(self.operation(OperationKind.RENAME, name, target=target, **details), outcome)
         self.disk[target] = self.disk.pop(name)
 
     def event(self, landed: bool = True, ready: bool = True, checkpoint: bool = False) -> None:

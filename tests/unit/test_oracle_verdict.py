@@ -638,6 +638,35 @@ def test_a_promised_write_makes_good_what_came_before_it_on_the_name() -> None:
     assert [f.names for f in play.judgement().findings] == [("a",)]
 
 
+@pytest.mark.parametrize("by", [Acknowledgement.EXIT_0, Acknowledgement.FSYNC])
+@pytest.mark.parametrize("written", [Acknowledgement.EXIT_0, Acknowledgement.FSYNC])
+@pytest.mark.parametrize("left", ["empty", "absent", "whole", "others"])
+def test_a_name_that_content_was_moved_to_promises_no_more_than_the_content(
+    written: Acknowledgement, by: Acknowledgement, left: str
+) -> None:
+    play = Play().opened()
+    play.begin_step("restart", PromiseClass.POWER_LOSS)
+    play.write("b", 1, acknowledgement=Acknowledgement.FSYNC)
+    play.write("a", 2, acknowledgement=written)
+    play.rename("a", "to", acknowledgement=by)
+    play.observe()
+    play.event()
+    whole = play.disk.pop("to")
+    if left != "absent":
+        play.disk["to"] = {"empty": (), "whole": whole, "others": play.disk["b"]}[left]
+    play.observe()
+    play.end_step()
+    right = {
+        "empty": written is Acknowledgement.EXIT_0,  # the name may be older than the bytes
+        "absent": False,  # neither the old name nor the new one: a rename is never that
+        "whole": True,
+        "others": False,
+    }
+    if left == "absent" and by is written is Acknowledgement.EXIT_0:
+        right["absent"] = True  # the file itself may never have been on the disk
+    assert (play.judgement().verdict is Verdict.KEPT) is right[left], play.judgement()
+
+
 def test_a_file_written_during_the_event_may_have_another_mode() -> None:
     play = Play().opened()
     play.begin_step("restart")
