@@ -5,12 +5,13 @@ To add an event: one module with its options and its class, and one line in `eve
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from persistence_tests.events.gate import After, Gate, While
 from persistence_tests.model.operation import PromiseClass
@@ -20,6 +21,17 @@ from persistence_tests.stack.state import Delta, EngineEvent, EngineState, Store
 if TYPE_CHECKING:
     from persistence_tests.stack.disks.disk import Media
     from persistence_tests.stack.stack import Stack
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    return value
+
+
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from persistence_tests.events.base import Controls, During, Event, Options, Proof
+from persistence_tests.events.base import Controls, During, Event, Options, Pattern, Proof
 from persistence_tests.events.configuration import building
 from persistence_tests.events.evidence import INSPECT, STREAM, WORDS, Case, destroyed_volumes, unchanged
 from persistence_tests.events.image_upgrade import another_version
@@ -21,22 +21,11 @@ from persistence_tests.stack.interruption import Interruption
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
-    from persistence_tests.stack.compose import CommandResult
+    from persistence_tests.stack.process import CommandResult
     from persistence_tests.stack.stack import Stack
 
 COMMAND_SECONDS = 1800.0
 CONTROL = f"{CONTROL_SERVICE}-1"
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from None
-    return value
-
-
-Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 
 
 class DeployOptions(Options):

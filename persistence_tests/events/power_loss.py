@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from persistence_tests.duration import Duration
-from persistence_tests.events.base import Controls, During, Event, Options, Proof
+from persistence_tests.events.base import Controls, During, Event, Options, Pattern, Proof
 from persistence_tests.events.evidence import INSPECT, KILL, START, Case, Wanted, changed, idle
 from persistence_tests.events.gate import After
-from persistence_tests.events.waiting import wait_until
+from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
+from persistence_tests.events.waiting import wait_healthy, wait_until
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.model.records import ControlCheck, Duty
 from persistence_tests.stack.disks.disk import Media
@@ -68,6 +69,32 @@ class PowerLossOptions(Options):
         description="The journal still reaches the disk, the bytes do not: names are there whose bytes are not.",
     )
 
+    during: Literal["up"] | None = Field(
+        None,
+        description="`up`: the cut comes while Compose makes every container anew, as the first one has started.",
+    )
+    command: str | None = Field(
+        None,
+        min_length=1,
+        description="A command of the stack's own, such as its deploy or backup, during which the cut comes. Once the "
+        "stack is up again, it is run again and must end well.",
+        examples=["./deploy.sh"],
+    )
+    at: Pattern | None = Field(
+        None,
+        description="With `command`: the cut comes at the first line of its output in which this regular expression "
+        "is found; by default at the first line.",
+        examples=["Migrating"],
+    )
+
+    @model_validator(mode="after")
+    def _one_moment(self) -> PowerLossOptions:
+        if self.at is not None and self.command is None:
+            raise ValueError("`at` is a line of a command's output; add `command`")
+        if self.during is not None and self.command is not None:
+            raise ValueError("`during` and `command` name two moments; remove one of them")
+        return self
+
     @model_validator(mode="after")
     def _waits_or_writes(self) -> PowerLossOptions:
         if self.idle and self.while_ is not None:
@@ -95,6 +122,7 @@ class PowerLoss(Event):
     controls = Controls(must_lose=Store.NEVER_SYNCED, must_keep=Store.SYNCED)
     promise = PromiseClass.POWER_LOSS
     cuts = True
+    own_commands = ("command",)
 
     Options: ClassVar[type[PowerLossOptions]] = PowerLossOptions
     options: PowerLossOptions
@@ -106,6 +134,7 @@ class PowerLoss(Event):
         self._cuts: list[Cut] = []
         self._conditions: list[Condition] = []
         self._held: list[tuple[str, str]] = []
+        self._moment = Moment()
 
     @classmethod
     def spread(cls, options: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -114,7 +143,8 @@ class PowerLoss(Event):
         )
         if chosen:
             return [options]
-        variants = [variant for variant in VARIANTS if not (options.get("while") and "after" in variant)]
+        busy = {"while", "during", "command"} & options.keys()
+        variants = [variant for variant in VARIANTS if not (busy and "after" in variant)]
         title = options.get("title")
         return [
             {**options, **variant, **({"title": f"{title}{_spoken(variant)}"} if title else {})}
@@ -123,7 +153,10 @@ class PowerLoss(Event):
 
     def describe(self) -> str:
         chosen = {key: value for key, value in self.options if key in ("noauto_da_alloc", "strict")}
-        return f"power-loss{_spoken({'after': self.options.idle, **chosen})}"
+        amid = self.options.during or self.options.command
+        when = f" during `{amid}`" if amid else ""
+        at = f', at "{self.options.at}"' if self.options.at else ""
+        return f"power-loss{when}{at}{_spoken({'after': self.options.idle, **chosen})}"
 
     def media(self, declared: Media | None) -> Media | None:
         media = declared or Media()
@@ -137,13 +170,13 @@ class PowerLoss(Event):
         laid.station.write_controls(self._token)
 
     def prepare(self, stack: Stack) -> None:
-        self._cuts, self._conditions, self._held = [], [], []
+        self._cuts, self._conditions, self._held, self._moment = [], [], [], Moment()
         time.sleep(self.options.idle)
 
     def apply(self, stack: Stack, during: During) -> None:
         station = _laid(stack).station
-        running = [container for container in stack.containers() if container.status == "running"]
-        _at_once(running, lambda container: container.pause())
+        self._come_to_the_moment(stack)
+        running = _paused(stack)
         self._cuts = station.cut(journal=self.options.strict)
         _at_once(running, lambda container: container.kill())
         for container in running:
@@ -151,6 +184,15 @@ class PowerLoss(Event):
         self._conditions = station.wait_free()
         self._held = station.read_controls(self._token)
         stack.up()
+        if self.options.command:
+            wait_healthy(stack, HEALTHY_SECONDS)
+            self._moment.again(stack, self.options.command)
+
+    def _come_to_the_moment(self, stack: Stack) -> None:
+        if self.options.during == "up":
+            self._moment.amid_up(stack)
+        elif self.options.command:
+            self._moment.amid_command(stack, self.options.command, self.options.at or "")
 
     def control_checks(self) -> Sequence[ControlCheck]:
         checks = []
@@ -170,9 +212,17 @@ class PowerLoss(Event):
         self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True
     ) -> Proof:
         case = Case(before, after, seen, came_up)
-        expected = self.expected(before)
-        case.judge(expected, ends=(PAUSE, KILL, Wanted("die", exit_code=137)), begins=(START,))
-        case.volumes(expected)
+        for problem in self._moment.problems:
+            case.problem(problem)
+        for fact in self._moment.facts:
+            case.fact(INSPECT, fact)
+        if self._moment.facts:
+            # What was being made or replaced when the power went is there in one state or another.
+            self._paused_and_killed(case)
+        else:
+            expected = self.expected(before)
+            case.judge(expected, ends=(PAUSE, KILL, Wanted("die", exit_code=137)), begins=(START,))
+            case.volumes(expected)
         if not self._stores or len(self._cuts) != len(self._stores):
             case.problem("not every disk was cut")
         how = (
@@ -194,11 +244,34 @@ class PowerLoss(Event):
             case.problem("nobody saw that the disks were let go of before they were mounted again")
         return case.proof()
 
+    def _paused_and_killed(self, case: Case) -> None:
+        cut = 0
+        for key, state in {**case.before.containers, **case.after.containers}.items():
+            actions = [event.action for event in case.container_events(state.identity)]
+            case.doings(case.who(key), state.identity)
+            cut += "pause" in actions and "kill" in actions[actions.index("pause") :]
+        if not cut:
+            case.problem("no container was running when the power went")
+        for key, old in case.before.containers.items():
+            new = case.after.containers.get(key)
+            if old.running and (new is None or not new.running) and case.came_up:
+                case.problem(f"{case.who(key)} ran before the cut and does not any more")
+        case.out_of_memory()
+
 
 def _laid(stack: Stack) -> Laid:
     if stack.laid is None:
         raise ValueError("the stack does not lie on crash disks")
     return stack.laid
+
+
+def _paused(stack: Stack) -> list[Container]:
+    """Every container that ran, now that none runs; what the engine was still starting is waited for."""
+    paused: list[Container] = []
+    while running := [container for container in stack.containers() if container.status == "running"]:
+        _at_once(running, lambda container: container.pause())
+        paused += running
+    return paused
 
 
 def _at_once(containers: Sequence[Container], do: Callable[[Container], None]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError, StackRefused
-from persistence_tests.stack.compose import CommandResult, run_process
 from persistence_tests.stack.fixed_names import fixed_names
 from persistence_tests.stack.guard import guard
 from persistence_tests.stack.guard_rules import GuardRules
 from persistence_tests.stack.interruption import Interruption, run_interrupted
+from persistence_tests.stack.process import CommandResult, run_process
 from persistence_tests.stack.refusal import refuse
 
 if TYPE_CHECKING:

@@ -9,18 +9,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import PersistenceError, StackError
+from persistence_tests.stack.interruption import Interruption, run_interrupted
+from persistence_tests.stack.process import CommandResult, run_process
 
 if TYPE_CHECKING:
     from testcontainers.compose import DockerCompose
@@ -54,14 +53,6 @@ class ComposeFailed(StackError):
 
 class ServicesNotStarted(ComposeFailed):
     """Compose started what it could: a service on which others depend ended or was not healthy."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandResult:
-    stdout: str
-    stderr: str
-    exit_code: int
-    seconds: float = 0.0
 
 
 @cache
@@ -153,6 +144,18 @@ class Compose:
             self.before()
         return self._run([*self.command, *arguments], arguments, timeout, check, input, env)
 
+    def run_interrupted(self, *arguments: str, interruption: Interruption) -> CommandResult:
+        """Run a subcommand and cut it short; see `interruption.run_interrupted`."""
+        if self.before is not None:
+            self.before()
+        self.interrupted = True  # the engine may still be carrying out what was cut short
+        said = f"docker compose {' '.join(arguments)}"
+        environment = self.environment()
+        line = [*self.command, *arguments]
+        return run_interrupted(
+            line, interruption, said=said, cwd=self.directory, env=environment, timeout=UP_TIMEOUT
+        )
+
     def config(self, *, all_profiles: bool = False) -> dict[str, Any]:
         """The resolved configuration; of every service where `all_profiles`."""
         profiles = ["--profile", "*"] if all_profiles else []
@@ -231,41 +234,6 @@ class Compose:
         return result
 
 
-def run_process(
-    line: Sequence[str],
-    *,
-    said: str,
-    cwd: Path,
-    env: Mapping[str, str],
-    timeout: float,
-    input: bytes | None = None,
-) -> CommandResult:
-    """Run a process without a terminal, in a session of its own; on a timeout or an interrupt the session is killed."""
-    began = time.monotonic()
-    with subprocess.Popen(
-        line,
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
-        except BaseException as error:
-            _kill_session(process)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise StackError(f"`{said}` did not end within {timeout:g} s") from error
-            raise
-    return CommandResult(
-        stdout.decode(errors="replace"),
-        stderr.decode(errors="replace"),
-        process.returncode,
-        time.monotonic() - began,
-    )
-
-
 def last_lines(text: str, count: int = SHOWN_LINES) -> str:
     """The last of what a command said, each line behind a bar."""
     return "\n".join(f"  | {line}" for line in told(text)[-count:])
@@ -275,12 +243,6 @@ def told(text: str) -> list[str]:
     """The lines of what a command said, without Compose's progress and warnings unless there is nothing else."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return [line for line in lines if not _NOISE.fullmatch(line)] or lines
-
-
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _succeeds(line: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from persistence_tests.errors import StackError
-from persistence_tests.stack.compose import CommandResult
+from persistence_tests.stack.process import CommandResult
 
 ENDING_SECONDS = 30.0
 

@@ -23,7 +23,7 @@ from persistence_tests.stack import (
 )
 from persistence_tests.stack.arrangement import Arrangement, arranged, labelled, on_disks, planned
 from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
-from persistence_tests.stack.compose import UP_TIMEOUT, CommandResult
+from persistence_tests.stack.compose import UP_TIMEOUT
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.disks.disk import Media
 from persistence_tests.stack.disks.laying import Laid, lay
@@ -42,6 +42,7 @@ from persistence_tests.stack.inspection import (
 )
 from persistence_tests.stack.interruption import Interruption
 from persistence_tests.stack.logs import logs
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.redaction import redacted
 from persistence_tests.stack.references import common_ancestor, outside_references
 from persistence_tests.stack.signalling import signal_main_process

@@ -33,7 +33,10 @@ WEB = {
     "ready": {"path": "api", "url": "/health", "within": "20s"},
 }
 POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
+AMID_UP: Entry = {"power-loss": {"during": "up", "strict": False}}
+AMID_DEPLOY: Entry = {"power-loss": {"command": "./deploy.sh", "at": "starting", "strict": False}}
 EVENTS: dict[str, Entry] = {"at once": AT_ONCE, "strict": STRICT, "later": LATER}
+AMID: dict[str, Entry] = {"up": AMID_UP, "deploy": AMID_DEPLOY}
 
 
 def disks_of(run: str) -> list[str]:
@@ -52,7 +55,7 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Files that are fsynced with their directory, so that every one must be kept."""
     directory = tmp_path_factory.mktemp("synced")
-    with bench(directory, EVENTS, times=6, promise=FSYNCED) as opened:
+    with bench(directory, {**EVENTS, **AMID}, times=6, promise=FSYNCED) as opened:
         assert opened.running.open().verdict is Verdict.KEPT
         yield opened
         assert disks_of(opened.run.identity)
@@ -70,6 +73,14 @@ def test_what_was_synced_is_kept(synced: Bench, name: str) -> None:
         f"FS_IOC_SHUTDOWN, {flushed}; a write was then answered: Input/output error" in s for s in said
     )
     assert any("mounted by nobody after the cut, its journal to be replayed" in s for s in said)
+
+
+@pytest.mark.parametrize("name", AMID)
+def test_what_was_synced_is_kept_when_the_power_goes_in_the_middle(synced: Bench, name: str) -> None:
+    judgement = synced.step(synced.take(name))
+    assert (judgement.verdict, judgement.reasons) == (Verdict.KEPT, ())
+    [ended] = [e.record for e in synced.run.entries if isinstance(e.record, EventEnded)][-1:]
+    assert any("was under way and had come to" in evidence.fact for evidence in ended.proof)
 
 
 def test_a_cut_that_does_not_happen_is_inconclusive(synced: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ import pytest
 from persistence_tests.events import EVENTS
 from persistence_tests.events.base import Event, Proof
 from persistence_tests.model.records import DataFate
-from persistence_tests.stack.compose import CommandResult, Compose
+from persistence_tests.stack.compose import Compose
 from persistence_tests.stack.difference import difference
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.exec_stream import run_any
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Delta, EngineState

@@ -14,7 +14,8 @@ from docker.api.client import APIClient
 from requests import Response
 
 from persistence_tests.run.event_step import EventStep
-from persistence_tests.stack.compose import CommandResult, Compose
+from persistence_tests.stack.compose import Compose
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.stack import Stack
 
 READING = frozenset({"config", "images", "logs", "ls", "port", "ps", "top", "version", "volumes"})

@@ -14,10 +14,10 @@ import pytest
 from persistence_tests.errors import StackError
 from persistence_tests.events.base import Controls
 from persistence_tests.events.deploy import Deploy, DeployOptions
-from persistence_tests.stack.compose import CommandResult
 from persistence_tests.stack.control import NAMED_VOLUME
 from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.interruption import Interruption, run_interrupted
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.state import EngineState, Store
 from tests.unit.test_events_proof import CONFIG, OWN_VOLUMES, PaperEngine, _anew
 

@@ -27,7 +27,7 @@ from persistence_tests.events.evidence import signal_number
 from persistence_tests.events.gate import Gate
 from persistence_tests.events.waiting import wait_until
 from persistence_tests.model.records import DataFate
-from persistence_tests.stack.compose import CommandResult
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.state import Store
 
 COMMANDS = {"backup": "./b", "restore": "./r {archive}"}

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from persistence_tests.events import EVENTS, pause
 from persistence_tests.events.base import Event
-from persistence_tests.stack.compose import CommandResult, ComposeFailed
+from persistence_tests.stack.compose import ComposeFailed
 from persistence_tests.stack.control import NAMED_VOLUME
 from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.inspection import ONEOFF, SERVICE
+from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.state import ContainerState, EngineEvent, EngineState, Mount, VolumeState
 
 PROJECT = "paper"

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from persistence_tests.errors import StackError, UsageError
-from persistence_tests.stack.compose import clean_environment, last_lines, run_process
+from persistence_tests.stack.compose import clean_environment, last_lines
 from persistence_tests.stack.difference import difference
 from persistence_tests.stack.engine import DEFAULT_SOCKET, Engine, configured_url, is_remote
 from persistence_tests.stack.feed import nanoseconds
+from persistence_tests.stack.process import run_process
 from persistence_tests.stack.redaction import redacted
 from persistence_tests.stack.state import Change, ContainerState, EngineEvent, EngineState, VolumeState
 from persistence_tests.stack.watch import of_stack
