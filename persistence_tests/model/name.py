@@ -10,6 +10,7 @@ from persistence_tests.model.closure import (
     Absent,
     Directory,
     Exactly,
+    Link,
     Logged,
     Match,
     Seen,
@@ -139,7 +140,9 @@ class Name:
             first = observations[0]
             if not shown(self.states) or any(_content(o) != _content(first) for o in observations):
                 return frozenset()
-            exact = frozenset(s for s in shown(self.states) if isinstance(s, Exactly | Absent | Directory))
+            exact = frozenset(
+                s for s in shown(self.states) if isinstance(s, Exactly | Absent | Directory | Link)
+            )
             return exact or frozenset({Seen(first.size, first.sha256)})
         done = [replace(logged, outcome=Outcome.OK, weak=False) for logged in self.log]
         unknown = [place for place, logged in enumerate(self.log) if not logged.resolved]

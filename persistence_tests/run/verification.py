@@ -129,11 +129,14 @@ class Verification:
                 continue  # it will never show that the name is gone: there is nothing to wait for
             if stored and (sent := self._ledger.unread(name)) and seen.kind is NodeKind.FILE:
                 seen = observations[name] = self._examined(name, seen, sent.kind)
+            if self._ledger.allows(name, seen, stored):
+                continue
             if len(self._ledger.states(name)) > 1 and seen.kind is NodeKind.FILE and seen.spans is None:
                 # Only who wrote the bytes tells an allowed part of an unanswered write from damage.
                 seen = observations[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
-            if not self._ledger.allows(name, seen, stored):
-                wrong.append(name)
+                if self._ledger.allows(name, seen, stored):
+                    continue
+            wrong.append(name)
         return wrong
 
     def _examined(self, name: str, seen: Observation, kind: PayloadKind) -> Observation:

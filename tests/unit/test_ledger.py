@@ -9,7 +9,7 @@ import pytest
 
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
-from persistence_tests.model.operation import OperationKind, Outcome, PromiseClass
+from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome, PromiseClass
 from persistence_tests.model.records import BaselineListed, Completed, DataFate, StackReady
 from tests.unit.oracle_histories import JUNK, ZEROS, Content, Play
 
@@ -201,6 +201,24 @@ def seen_then(promise: PromiseClass) -> Ledger:
 def test_what_was_seen_is_known_until_the_next_power_loss() -> None:
     assert not seen_then(PromiseClass.PROCESS_CRASH).allows("a", ABSENT, stored=True)
     assert seen_then(PromiseClass.POWER_LOSS).allows("a", ABSENT, stored=True)
+
+
+def test_a_link_that_outlived_a_power_loss_is_known() -> None:
+    play = Play(directories=()).opened()
+    play.begin_step("restart", PromiseClass.POWER_LOSS)
+    made = play.operation(OperationKind.SYMLINK, "l", acknowledgement=Acknowledgement.EXIT_0)
+    play.invoke(replace(made, link="../a"), Outcome.OK)
+    there = Observation(NodeKind.SYMLINK, target="../a")
+    play.event()
+    for seen in (False, True):
+        if seen:
+            play.observe({path: {"l": there} for path in ("volume", "direct")})
+            play.begin_step("kill")
+        ledger = Ledger()
+        for record in play.records:
+            ledger.record(record)
+        assert ledger.allows("l", there, stored=True)
+        assert ledger.allows("l", ABSENT, stored=True) is not seen
 
 
 def test_stored_paths_that_disagree_settle_nothing() -> None:
