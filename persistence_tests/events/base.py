@@ -16,10 +16,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from persistence_tests.events.gate import After, Gate, While
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.model.records import ControlCheck, DataFate, Evidence
+from persistence_tests.stack.disks.disk import Media
 from persistence_tests.stack.state import Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
-    from persistence_tests.stack.disks.disk import Media
     from persistence_tests.stack.stack import Stack
 
 
@@ -88,6 +88,17 @@ class Options(BaseModel):
         return Gate.of(self.while_, self.awaited) if self.while_ else None
 
 
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of a write rule that was played: how many writes of at least one byte were tried and acknowledged, and
+    what was said of the last one that was not."""
+
+    rule: str
+    tried: int
+    acknowledged: int
+    said: str = ""
+
+
 class During(Protocol):
     """What an event may ask of the run while it is being applied."""
 
@@ -103,6 +114,19 @@ class During(Protocol):
         """
         ...
 
+    def look_if_ready(self) -> str | None:
+        """The same without waiting for it; why nothing was looked at, if so."""
+        ...
+
+    def write_rules(self) -> Sequence[Played]:
+        """Play all write rules of the scenario once more, now."""
+        ...
+
+    def write_again(self, after: str) -> Sequence[Played]:
+        """The same, until each rule has an acknowledged write. Where one has none in the time that the stack has to
+        become ready, it counts as not ready again after the event; `after` says since when, "the disks were freed"."""
+        ...
+
     def write(self, write: Callable[[str, bytes], None]) -> None:
         """Have one file written, acknowledged if `write` returns; it is given the file's name and its content."""
         ...
@@ -110,18 +134,23 @@ class During(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Facts of the engine that show that the event happened, and what is missing of them."""
+    """Facts of the engine that show that the event happened, and what is missing of them.
+
+    `unmet` says why nobody met what happened, so that it shows nothing if everything is there.
+    """
 
     evidence: tuple[Evidence, ...]
     problems: tuple[str, ...]
+    unmet: tuple[str, ...] = ()
 
 
 class Event(ABC):
     """One kind of event with its options.
 
     `resets` says that the stack is torn down after the step, because the event was one on the project
-    or on its volumes. Of one that `cuts` the power, what is answered from its beginning on counts as never answered.
-    `own_commands` are the options that are commands of the stack's own.
+    or on its volumes. One `on_disks` is one on crash disks, and reaches nothing else. Of one that `cuts` the
+    power, what is answered from its beginning on counts as never answered. `own_commands` are the options
+    that are commands of the stack's own.
     """
 
     name: ClassVar[str]
@@ -130,6 +159,7 @@ class Event(ABC):
     controls: ClassVar[Controls]
     promise: ClassVar[PromiseClass] = PromiseClass.PROCESS_CRASH
     resets: ClassVar[bool] = False
+    on_disks: ClassVar[bool] = False
     cuts: ClassVar[bool] = False
     own_commands: ClassVar[tuple[str, ...]] = ()
 
@@ -187,6 +217,8 @@ class Event(ABC):
         `declared` is what the scenario says of them. A volume that is removed leaves its disk as it is, which no
         ordinary volume does.
         """
+        if self.on_disks:
+            return declared or Media()
         return None if self.resets else declared
 
     def before_writes(self, stack: Stack) -> None:  # noqa: B027  most events need nothing then

@@ -149,8 +149,8 @@ class Case:
     def problem(self, problem: str) -> None:
         self.problems.append(problem)
 
-    def proof(self) -> Proof:
-        return Proof(tuple(self.facts), tuple(dict.fromkeys(self.problems)))
+    def proof(self, unmet: Sequence[str] = ()) -> Proof:
+        return Proof(tuple(self.facts), tuple(dict.fromkeys(self.problems)), tuple(unmet))
 
     def who(self, key: str) -> str:
         """The service, with the replica's number where it has several."""
@@ -292,6 +292,19 @@ class Case:
         for event in self._containers[old.identity]:
             if event.action in DISTURBANCES and event.action not in but:
                 self.problem(f"{who} was to be left alone, but the engine's stream has {_described(event)}")
+
+    def left_alone(self) -> None:
+        """Demands that nobody but the stack itself has ended or started its containers; what it did is told."""
+        alone = (Change.SAME, Change.RESTARTED, Change.STOPPED)
+        for key, change in self.delta.containers.items():
+            who, old, new = self.who(key), self.before.containers.get(key), self.after.containers.get(key)
+            if old is None or new is None or change not in alone:
+                self._compare_one(who, Change.SAME, change)
+                continue
+            self.doings(who, old.identity)
+            self.untouched(who, old, but=("die", "start", "restart"))
+            self._given_up(who, old, new)
+        self.out_of_memory()
 
     def _one_end(self, who: str, old: ContainerState, own_death: bool) -> None:
         """The first end of a container must be the event's doing; later ones are told, not judged."""

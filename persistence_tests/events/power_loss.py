@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from persistence_tests.duration import Duration
-from persistence_tests.events.base import Controls, During, Event, Options, Pattern, Proof
+from persistence_tests.events.base import Controls, During, Options, Pattern, Proof
+from persistence_tests.events.disk_event import DiskEvent, station_of
 from persistence_tests.events.evidence import INSPECT, KILL, START, Case, Wanted, changed, idle
 from persistence_tests.events.gate import After
 from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
-from persistence_tests.events.waiting import wait_healthy, wait_until
+from persistence_tests.events.standstill import killed, paused
+from persistence_tests.events.waiting import wait_healthy
 from persistence_tests.model.operation import PromiseClass
-from persistence_tests.model.records import ControlCheck, Duty
 from persistence_tests.stack.disks.disk import Media
-from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
-
-    from persistence_tests.stack.disks.laying import Laid
     from persistence_tests.stack.disks.station import Condition, Cut
     from persistence_tests.stack.stack import Stack
 
 LONGEST_IDLE = 20.0
-ENDED_SECONDS = 30.0
 PAUSE = Wanted("pause")
 VARIANTS: tuple[Mapping[str, Any], ...] = (
     {"noauto_da_alloc": False},
@@ -111,7 +105,7 @@ class PowerLossOptions(Options):
         return self.after if isinstance(self.after, float) else 0.0
 
 
-class PowerLoss(Event):
+class PowerLoss(DiskEvent):
     """All containers are paused, so that nothing is acknowledged any more, then the disks are cut, then everything is
     killed: the containers are still there, as after a reboot, and `up` starts them. What does not lie on a disk, such
     as a container's writable layer, keeps what it has: only names on cut disks say anything.
@@ -129,11 +123,8 @@ class PowerLoss(Event):
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        self._token = ""
-        self._stores: tuple[str, ...] = ()
         self._cuts: list[Cut] = []
         self._conditions: list[Condition] = []
-        self._held: list[tuple[str, str]] = []
         self._moment = Moment()
 
     @classmethod
@@ -164,23 +155,18 @@ class PowerLoss(Event):
 
     def before_writes(self, stack: Stack) -> None:
         # Later would be too late: a sync of ours would bring to the disk what the stack has not synced.
-        self._token = secrets.token_hex(8)
-        laid = _laid(stack)
-        self._stores = tuple(stored.name for stored, _ in laid.pairs)
-        laid.station.write_controls(self._token)
+        self.begin(stack).write_controls(self._token)
 
     def prepare(self, stack: Stack) -> None:
         self._cuts, self._conditions, self._held, self._moment = [], [], [], Moment()
         time.sleep(self.options.idle)
 
     def apply(self, stack: Stack, during: During) -> None:
-        station = _laid(stack).station
+        station = station_of(stack)
         self._come_to_the_moment(stack)
-        running = _paused(stack)
+        running = paused(stack)
         self._cuts = station.cut(journal=self.options.strict)
-        _at_once(running, lambda container: container.kill())
-        for container in running:
-            wait_until(lambda container=container: _over(container), ENDED_SECONDS)  # type: ignore[misc]
+        killed(running)
         self._conditions = station.wait_free()
         self._held = station.read_controls(self._token)
         stack.up()
@@ -193,16 +179,6 @@ class PowerLoss(Event):
             self._moment.amid_up(stack)
         elif self.options.command:
             self._moment.amid_command(stack, self.options.command, self.options.at or "")
-
-    def control_checks(self) -> Sequence[ControlCheck]:
-        checks = []
-        for store, (kept, lost) in zip(self._stores, self._held, strict=False):
-            checks.append(_check(store, Store.SYNCED, Duty.MUST_KEEP, kept == "intact", kept))
-            # After the journal was written the name may be there; its bytes may not.
-            checks.append(
-                _check(store, Store.NEVER_SYNCED, Duty.MUST_LOSE, lost in ("absent", "empty"), lost)
-            )
-        return checks
 
     def expected(self, before: EngineState) -> Delta:
         running = {key: Change.RESTARTED for key, state in before.containers.items() if state.running}
@@ -257,40 +233,6 @@ class PowerLoss(Event):
             if old.running and (new is None or not new.running) and case.came_up:
                 case.problem(f"{case.who(key)} ran before the cut and does not any more")
         case.out_of_memory()
-
-
-def _laid(stack: Stack) -> Laid:
-    if stack.laid is None:
-        raise ValueError("the stack does not lie on crash disks")
-    return stack.laid
-
-
-def _paused(stack: Stack) -> list[Container]:
-    """Every container that ran, now that none runs; what the engine was still starting is waited for."""
-    paused: list[Container] = []
-    while running := [container for container in stack.containers() if container.status == "running"]:
-        _at_once(running, lambda container: container.pause())
-        paused += running
-    return paused
-
-
-def _at_once(containers: Sequence[Container], do: Callable[[Container], None]) -> None:
-    with engine_answers("cutting the power"), ThreadPoolExecutor(max(1, len(containers))) as pool:
-        for done in [pool.submit(do, container) for container in containers]:
-            done.result()
-
-
-def _over(container: Container) -> bool:
-    with engine_answers(f"watching the container {container.name}"):
-        container.reload()
-    return not container.attrs["State"]["Running"]
-
-
-def _check(store: str, control: Store, duty: Duty, behaved: bool, held: str) -> ControlCheck:
-    why = ""
-    if not behaved and duty is Duty.MUST_LOSE and held == "intact":
-        why = "; something on this machine wrote every filesystem out, or the cut came 30 s after the writes"
-    return ControlCheck(control.value, duty, behaved, f"on the disk of {store}: {held}{why}")
 
 
 def _spoken(variant: Mapping[str, Any]) -> str:

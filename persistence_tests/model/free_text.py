@@ -26,7 +26,7 @@ FREE_TEXT: dict[type, tuple[str, ...]] = {
     r.AbsenceProbed: ("detail",),
     r.StepBegan: ("title", "options"),
     r.Completed: ("detail",),
-    r.EventEnded: ("proof", "problems"),
+    r.EventEnded: ("proof", "problems", "unmet"),
     r.Evidence: ("fact",),
     r.StackChanged: ("original", "changes"),
     r.StackReadyAgain: ("why",),

@@ -258,7 +258,8 @@ class EventEnded:
     """`landed` only if the engine itself proves it; `problems` says what was missing or not expected.
 
     `remade` are the stack's services that have another container than before, None where that is not known;
-    `destroyed` the volumes, by their keys in the Compose file, that the engine destroyed, be they made again.
+    `destroyed` the volumes, by their keys in the Compose file, that the engine destroyed, be they made again. `unmet`
+    says why nobody met what happened, so that it shows nothing if everything is there.
     """
 
     step: str
@@ -268,6 +269,7 @@ class EventEnded:
     problems: tuple[str, ...] = ()
     remade: tuple[str, ...] | None = None
     destroyed: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whether the paths lie where an event cuts the power: elsewhere nothing could be lost, and nothing is shown."""
+"""Whether the paths lie on the disks that an event is one on: elsewhere nothing could be lost, and nothing is shown."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def off_disks(paths: Iterable[PathDeclared], stack: Stack) -> list[str]:
     """One sentence for each stored path whose root is not on one of the stack's crash disks."""
     laid = stack.laid
-    cut = {stack.volume(stored.volume) for stored, _ in laid.pairs} if laid else set()
-    return list(_off(paths, stack, cut))
+    reached = {stack.volume(stored.volume) for stored, _ in laid.pairs} if laid else set()
+    return list(_off(paths, stack, reached))
 
 
-def _off(paths: Iterable[PathDeclared], stack: Stack, cut: set[str]) -> Iterator[str]:
+def _off(paths: Iterable[PathDeclared], stack: Stack, reached: set[str]) -> Iterator[str]:
     mounts = stack.mounts()
     for path in paths:
         if not path.stored:
@@ -33,8 +33,8 @@ def _off(paths: Iterable[PathDeclared], stack: Stack, cut: set[str]) -> Iterator
         else:
             where = path.root
             source = _source(path, stack)
-        if source not in cut:
-            yield f"{path.name} reads {path.root}, which is on no crash disk ({where}): nothing is cut there"
+        if source not in reached:
+            yield f"{path.name} reads {path.root}, which is on no crash disk ({where}): the event does not reach it"
 
 
 def _source(path: PathDeclared, stack: Stack) -> str | None:

@@ -29,6 +29,7 @@ from persistence_tests.run.coverage import off_disks
 from persistence_tests.run.interruption import is_interrupt
 from persistence_tests.run.journal import RunJournal
 from persistence_tests.run.meanwhile import Meanwhile, writing
+from persistence_tests.run.playing import Playing
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.reading import Reads, reading
 from persistence_tests.run.verification import Observations, Verification
@@ -61,6 +62,8 @@ class Epoch:
         self.ledger = Ledger()
         self.ledger.record(began)
         self.media = stack.laid.media if stack.laid else None
+        self.disturbed: set[int] = set()
+        """Operations that the harness itself does not let through."""
         self._run = run
         self._scenario = scenario
         self._paths = paths
@@ -114,12 +117,18 @@ class Epoch:
                 return f"the setup command `{line}` failed with exit code {result.exit_code}: {said}"
         return None
 
-    def wait_ready(self) -> tuple[bool, str | None]:
-        """Whether it is ready, and why not."""
+    @property
+    def patience(self) -> float:
+        """Seconds that the stack has to become ready."""
+        ready = self._scenario.ready
+        return ready.within if ready else READY_WITHIN
+
+    def wait_ready(self, within: float | None = None) -> tuple[bool, str | None]:
+        """Whether it is ready, and why not; `within` as much time as it has, if it is not said otherwise."""
         ready = self._scenario.ready
         probe = self._paths.get(ready.path) if ready and ready.path else None
         asking = (probe, ready.url) if ready and ready.url and isinstance(probe, HttpPath) else None
-        return wait_ready(self.stack, asking, ready.within if ready else READY_WITHIN)
+        return wait_ready(self.stack, asking, self.patience if within is None else within)
 
     def off_disks(self) -> list[str]:
         """Which stored paths lie on no crash disk, in words: what they show says nothing of a cut."""
@@ -129,9 +138,15 @@ class Epoch:
         """Make what the write rules ask for, new files first; the names that were touched."""
         names = self._make(self._plan.batches(step, self._writer))
         # Neither concerns a name of the other, so that each rule needs its writers only once more.
-        besides = self._plan.besides(step, self._writer)
-        names += self._make(merged([*besides, *self._plan.changes(step, self._writer)]))
+        with self._lock:  # others may go on writing meanwhile
+            besides = self._plan.besides(step, self._writer)
+            changes = self._plan.changes(step, self._writer)
+        names += self._make(merged([*besides, *changes]))
         return list(dict.fromkeys(names))
+
+    def play(self, step: str) -> Playing:
+        """To make in the middle of an event what the write rules ask for."""
+        return Playing(self, self._scenario.rules, step)
 
     def change(self, step: str) -> list[str]:
         """Overwrite, append to, rename and delete what the rules say, of what is there; the names touched."""
@@ -142,6 +157,8 @@ class Epoch:
     def _make(self, batches: Sequence[Batch]) -> list[str]:
         """What several rules do, at once: no rule needs the files of another."""
         stop = threading.Event()
+        writes = [write for batch in batches for write in batch.writes]
+        self.disturbed |= {w.operation.identity for w in writes if w.left_out or w.cut_after is not None}
         try:
             makes = [Aside(partial(each.writer.write, each.writes, self.journal, stop)) for each in batches]
             for make in makes:
@@ -157,12 +174,10 @@ class Epoch:
         files = [o for o in operations if o.kind is not OperationKind.MKDIR and not o.provisional]
         return [name for o in files for name in (o.name, o.target) if name is not None]
 
-    def write_one(self, step: str) -> str | None:
-        """One small file through the first rule; its name, if the stack tells it."""
-        batches = self._plan.batches(
-            step, self._writer, count=1, largest=LIVE_BYTES, rules=self._scenario.rules[:1]
-        )
-        (batch,) = batches
+    def write_one(self, step: str, rule: WriteRule | None = None) -> str | None:
+        """One small file through this rule or the first; its name, if the stack tells it."""
+        rules = [rule or self._scenario.rules[0]]
+        (batch,) = self._plan.batches(step, self._writer, count=1, largest=LIVE_BYTES, rules=rules)
         batch.writer.write(batch.writes, self.journal, threading.Event())
         return next(iter(self._names_of(batch)), None)
 

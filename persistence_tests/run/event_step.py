@@ -31,7 +31,7 @@ from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.state import EngineEvent, EngineState, Store
 
 if TYPE_CHECKING:
-    from persistence_tests.events.base import Event
+    from persistence_tests.events.base import Event, Played
     from persistence_tests.run.epoch import Epoch
     from persistence_tests.run.run import Run
 
@@ -51,6 +51,7 @@ class EventStep:
         self._before_backup: tuple[str, ...] = ()
         self._after_backup: str | None = None
         self._not_started: str | None = None
+        self._not_recovered: str | None = None
 
     def checkpoint(self) -> None:
         """Called by an event once its backup is made: what is there now must come back."""
@@ -68,6 +69,28 @@ class EventStep:
         if not ready:
             raise StackError(f"the stack was not ready in the middle of {self._event.name}: {why}")
         self._epoch.observe(self._step, Phase.AFTER, self._epoch.names())
+
+    def look_if_ready(self) -> str | None:
+        """Called by an event in its middle, when the stack may rightly be unwell; why nothing was looked at."""
+        if self._event.gate is not None and self._event.gate.belongs_to == "writing":
+            return "writers went on"
+        ready, why = self._epoch.wait_ready(within=0)
+        if not ready:
+            return f"the stack was not ready: {why}"
+        self._epoch.observe(self._step, Phase.AFTER, self._epoch.names())
+        return None
+
+    def write_rules(self) -> Sequence[Played]:
+        """Called by an event in its middle."""
+        return self._epoch.play(self._step).once()
+
+    def write_again(self, after: str) -> Sequence[Played]:
+        """Called by an event that is over."""
+        played, silent = self._epoch.play(self._step).until_acknowledged()
+        if silent:
+            told = [f"{each.rule}: {each.tried} tried, the last answer: {each.said}" for each in silent]
+            self._not_recovered = f"no write was acknowledged after {after}; {'; '.join(told)}"
+        return played
 
     def write(self, write: Callable[[str, bytes], None]) -> None:
         """Called by an event that writes a file itself."""
@@ -105,7 +128,7 @@ class EventStep:
         stood = stack.prepared
         event.prepare(stack)
         before = stack.state()
-        problems = self._epoch.off_disks() if event.cuts else []
+        problems = self._epoch.off_disks() if event.on_disks else []
         failure: str | None = None
         meanwhile = self._epoch.meanwhile(step, event.gate) if event.gate else None
         with stack.watch() as watch, meanwhile or nullcontext():
@@ -138,7 +161,7 @@ class EventStep:
         evidence = (*proof.evidence, *(meanwhile.evidence() if meanwhile else ()))
         remade, destroyed = _remade(before, after), _destroyed(before, seen)
         self._epoch.record(
-            EventEnded(step, not problems, seconds, evidence, tuple(problems), remade, destroyed)
+            EventEnded(step, not problems, seconds, evidence, tuple(problems), remade, destroyed, proof.unmet)
         )
         if (stands := stack.prepared) is not stood:
             self._epoch.record(
@@ -149,6 +172,8 @@ class EventStep:
     def _ready_again(self) -> tuple[bool, float, str | None]:
         began = time.monotonic()
         ready, why = self._epoch.wait_ready()
+        if ready and self._not_recovered:
+            ready, why = False, self._not_recovered
         if not ready and self._not_started:
             why = "; ".join(filter(None, (self._not_started, why)))
         return ready, time.monotonic() - began, why

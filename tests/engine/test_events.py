@@ -23,6 +23,7 @@ from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Delta, EngineState
 from tests.stacks.box_scenario import ON_DISKS
+from tests.stacks.during import Silent
 
 pytestmark = pytest.mark.engine
 
@@ -118,7 +119,7 @@ MORE_SABOTAGE = [
 ]
 
 
-class Checkpoints:
+class Checkpoints(Silent):
     def __init__(self, stack: Stack | None = None) -> None:
         self.count = 0
         self._stack = stack

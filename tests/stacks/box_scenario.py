@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from persistence_tests.events import EVENTS
-from persistence_tests.events.base import Event
 
 BOX = Path(__file__).parent / "box"
 COMMANDS = {"backup": "./backup.sh", "restore": "./restore.sh {archive}"}
@@ -40,8 +39,8 @@ def plain_entry(name: str) -> Entry:
     return {name: {key: values[key] for key in required}} if required else name
 
 
-ON_DISKS = frozenset(name for name, kind in EVENTS.items() if kind.media is not Event.media)
-"""Events that need the stack on crash disks: test_crash_disks.py has them."""
+ON_DISKS = frozenset(name for name, kind in EVENTS.items() if kind.on_disks)
+"""Events that need the stack on crash disks: test_crash_disks.py and test_disk_events.py have them."""
 
 
 def every_entry() -> dict[str, Entry]:

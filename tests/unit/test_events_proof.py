@@ -20,6 +20,7 @@ from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.inspection import ONEOFF, SERVICE
 from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.state import ContainerState, EngineEvent, EngineState, Mount, VolumeState
+from tests.stacks.during import Silent
 
 PROJECT = "paper"
 CONFIG: dict[str, Any] = {
@@ -321,19 +322,6 @@ class PaperStack:
     def _run(self, *arguments: str) -> CommandResult:
         assert arguments == ("config", "--hash", "*")
         return CommandResult("".join(f"{name} {hashed}\n" for name, hashed in HASHES.items()), "", 0)
-
-
-class Silent:
-    """A run that has a file written, and takes no notice of anything else."""
-
-    def checkpoint(self) -> None:
-        return
-
-    def look(self) -> None:
-        return
-
-    def write(self, write: Callable[[str, bytes], None]) -> None:
-        write("admin/once.bin", b"content")
 
 
 def made(name: str, options: dict[str, Any]) -> Event:

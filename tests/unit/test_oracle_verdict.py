@@ -115,6 +115,15 @@ def test_what_makes_a_step_inconclusive_also_where_something_is_lost(
     assert gone or not judged.findings
 
 
+@pytest.mark.parametrize(("gone", "verdict"), [((), Verdict.INCONCLUSIVE), (("a",), Verdict.LOST)])
+def test_what_nobody_met_shows_nothing_unless_something_is_lost(
+    gone: tuple[str, ...], verdict: Verdict
+) -> None:
+    judged = edited(restarted(gone=gone), with_fields(EventEnded, unmet=("no write met it",)))
+    assert judged.verdict is verdict
+    assert ("no write met it" in judged.reasons) is not bool(gone)
+
+
 def test_a_loss_is_listed_though_the_event_did_not_land() -> None:
     judged = edited(restarted(gone=("a",)), with_fields(EventEnded, landed=False))
     assert [finding.symptom for finding in judged.findings] == [Symptom.MISSING]

@@ -153,6 +153,7 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
         yield "the scenario writes nothing"
     if not account.opening:
         yield from _unpromised(scenario, account)
+        yield from account.event.unmet if account.event else ()
     for rule in scenario.began.rules:
         links = [kind for also, kind in LINKS.items() if also in rule.also]
         for kind in (*(rule.operations or (None,)), *links):

@@ -8,8 +8,12 @@ use IO::Handle;
 # _IOR('X', 125, __u32), with FS_IOC_SHUTDOWN's flags: 1 writes the journal out first, 2 writes nothing.
 use constant SHUTDOWN => 0x8004587D;
 use constant { KEPT => '.persistence-control-synced', LOST => '.persistence-control-never-synced' };
+use constant PROBE => '.persistence-control-probe';
 
-my %do = (write_controls => \&write_controls, cut => \&cut, wait_free => \&wait_free, read_controls => \&read_controls);
+my %do = (
+    write_controls => \&write_controls, write_synced => \&write_synced, read_controls => \&read_controls,
+    cut => \&cut, wait_free => \&wait_free, probe => \&probe, room => \&room, release => \&release,
+);
 my $what = shift;
 $do{$what}->(@ARGV);
 
@@ -28,15 +32,20 @@ sub write_file {
 }
 
 # TOKEN MOUNTPOINT...
-sub write_controls {
+sub write_synced {
     my $token = shift;
     for my $root (@_) {
         write_file("$root/" . KEPT, $token, 1);
         sysopen my $directory, $root, O_RDONLY or die "open $root: $!\n";
         synced($directory, $root);
-        write_file("$root/" . LOST, $token, 0);
-        print "$root\twritten\n";
     }
+}
+
+# TOKEN MOUNTPOINT...
+sub write_controls {
+    my ($token, @roots) = @_;
+    write_synced($token, @roots);
+    write_file("$_/" . LOST, $token, 0) for @roots;
 }
 
 # FLAG MOUNTPOINT...: what a look at the disk is answered after the cut
@@ -54,8 +63,40 @@ sub cut {
     }
     for (@open) {
         my ($root) = @$_;
-        my $said = (sysopen my $probe, "$root/.persistence-control-probe", O_WRONLY | O_CREAT) ? 'still writable' : "$!";
+        my $said = (sysopen my $probe, "$root/" . PROBE, O_WRONLY | O_CREAT) ? 'still writable' : "$!";
         print "$root\t$said\n";
+    }
+}
+
+# MOUNTPOINT...: what a write of one block in a new file is answered
+sub probe {
+    for my $root (@_) {
+        my $said = 'written';
+        if (sysopen my $file, "$root/" . PROBE, O_WRONLY | O_CREAT | O_TRUNC) {
+            $said = "$!" unless defined syswrite $file, 'x' x 4096;
+            close $file;
+            unlink "$root/" . PROBE;
+        }
+        else { $said = "$!" }
+        print "$root\t$said\n";
+    }
+}
+
+# MOUNTPOINT...: blocks that are available, and inodes
+sub room {
+    for my $root (@_) {
+        my ($blocks, $inodes) = split ' ', `stat -f -c '%a %d' $root`;
+        print "$root\t$blocks\t$inodes\n";
+    }
+}
+
+# SECONDS GROUP: ends the processes that hold what fills the disks, and waits until they are gone
+sub release {
+    my ($seconds, $group) = @_;
+    my $until = time + $seconds;
+    while (kill 'KILL', -$group) {
+        die "what fills the disks is still there\n" if time > $until;
+        select undef, undef, undef, 0.01;
     }
 }
 

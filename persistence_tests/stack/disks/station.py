@@ -7,12 +7,13 @@ part of the stack: events pass it by, and it answers while the stack is paused.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from persistence_tests.errors import CapabilityLacking, StackError
 from persistence_tests.stack.disks.detach import CAPABILITIES, DISKS, detach
@@ -83,6 +84,14 @@ class Condition:
     needs_recovery: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a filesystem says is available to an ordinary user; blocks have the filesystem's own size."""
+
+    blocks: int
+    inodes: int
+
+
 class Station:
     """Close it whatever happens. `make` raises CapabilityLacking where there can be no disks, all else StackError."""
 
@@ -92,6 +101,7 @@ class Station:
         self._labels = identity.labels
         self._identity = identity
         self._media = Media()
+        self._mounted = False
         self._devices: list[str] = []
         self._holding: AbstractContextManager[Container] | None = None
         self._container: Container | None = None
@@ -125,20 +135,22 @@ class Station:
     def write_controls(self, token: str) -> None:
         """On every disk a file that is synced with its directory, and after it one that never is.
 
-        The disks stay mounted here until they are cut.
+        The disks stay mounted here until `wait_free`.
         """
         self._mount()
         self._perl("write_controls", token, *self._roots)
 
     def cut(self, *, journal: bool = False) -> list[Cut]:
-        """Cut every disk at once; with `journal` it is written out first, without what it promises of the bytes."""
+        """Cut every disk at once; with `journal` it is written out first, without what it promises of the bytes.
+
+        They stay mounted here, and so cut for everybody, until `wait_free`.
+        """
         said = self._perl("cut", "1" if journal else "2", *self._roots)
-        cuts = [Cut(place, answer) for place, (_, answer) in enumerate(said)]
-        self._unmount()
-        return cuts
+        return [Cut(place, answer) for place, (_, answer) in enumerate(said)]
 
     def wait_free(self) -> list[Condition]:
         """Once nobody has a disk mounted, so that the next mount is a fresh one: their conditions."""
+        self._unmount()
         said = self._perl("wait_free", str(FREE_SECONDS), *self._devices)
         return [
             Condition(int(mounts) if mounts else None, state == "needs recovery" if state else None)
@@ -153,6 +165,36 @@ class Station:
             return [(_held(token, kept), _held(token, lost)) for _, kept, lost in said]
         finally:
             self._unmount()
+
+    @contextmanager
+    def beside(self, token: str) -> Iterator[None]:
+        """The disks mounted here, beside the stack, and on each a file of ours that is synced with its directory;
+        it stays there for `read_controls`."""
+        self._mount()
+        try:
+            self._perl("write_synced", token, *self._roots)
+            yield
+        finally:
+            self._unmount()
+
+    @contextmanager
+    def filled(self, what: Literal["blocks", "inodes"]) -> Iterator[None]:
+        """Every disk full to the last block or inode, until the end; to be called `beside`."""
+        [[group]] = self._perl_program("filling.pl", what, *self._roots)
+        try:
+            yield
+        finally:
+            self._perl("release", str(FREE_SECONDS), group)
+            # What was freed is to be had once it is written.
+            self._run(["sync", "--file-system", *self._roots])
+
+    def room(self) -> list[Room]:
+        """Of each disk, by place."""
+        return [Room(int(blocks), int(inodes)) for _, blocks, inodes in self._perl("room", *self._roots)]
+
+    def probe(self) -> list[str]:
+        """What a write of ours is answered on each disk: "written", or the error in the kernel's words."""
+        return [said for _, said in self._perl("probe", *self._roots)]
 
     def close(self) -> list[str]:
         """Detach the disks; what could not be done, in words. Whoever still has one mounted keeps it until then."""
@@ -190,12 +232,18 @@ class Station:
             for device, root in zip(self._devices, self._roots, strict=True)
         ]
         self._run(["sh", "-ec", "\n".join(lines)])
+        self._mounted = True
 
     def _unmount(self) -> None:
-        self._run(["umount", *self._roots])
+        if self._mounted:
+            self._run(["umount", *self._roots])
+        self._mounted = False
 
     def _perl(self, *arguments: str) -> list[list[str]]:
-        lines = self._run(["perl", "-e", _program(), *arguments]).splitlines()
+        return self._perl_program("disk.pl", *arguments)
+
+    def _perl_program(self, program: str, *arguments: str) -> list[list[str]]:
+        lines = self._run(["perl", "-e", _program(program), *arguments]).splitlines()
         return [line.split("\t") for line in lines]
 
     def _run(self, command: Sequence[str]) -> str:
@@ -216,5 +264,5 @@ def _held(token: str, said: str) -> str:
 
 
 @cache
-def _program() -> str:
-    return files("persistence_tests.stack.disks").joinpath("disk.pl").read_text()
+def _program(name: str) -> str:
+    return files("persistence_tests.stack.disks").joinpath(name).read_text()

@@ -5,6 +5,8 @@
 #   deaf     an index page with 200 for everything, and nothing is kept
 #   polite   an index page with 200 for everything as long as /files/.maintenance is there; after five of them it
 #            makes /files/.told
+#   assuring 201 for every file that it is sent, be it kept or not
+#   sulking  keeps nothing more once it could not keep something
 use strict;
 use warnings;
 use File::Basename;
@@ -37,6 +39,16 @@ sub keep {
     return written('>', $part, $bytes) && rename $part, $path;
 }
 
+my $failed = 0;
+
+sub kept {
+    my ($path, $bytes) = @_;
+    return 0 if $behaviour eq 'sulking' and $failed;
+    return 1 if keep($path, $bytes) or $behaviour eq 'assuring';
+    $failed = 1;
+    return 0;
+}
+
 sub move {
     my ($path, $destination) = @_;
     make_path(dirname $destination);
@@ -60,7 +72,7 @@ sub answer {
     my ($method, $target, $body, $destination) = @_;
     return (200, $page) if $behaviour eq 'deaf' or $target eq '/health';
     my $path = place($target) // return (404, 'no such place');
-    return keep($path, $body) ? (201, 'kept') : (500, 'not kept') if $method eq 'POST' or $method eq 'PUT';
+    return kept($path, $body) ? (201, 'kept') : (500, 'not kept') if $method eq 'POST' or $method eq 'PUT';
     if ($method ne 'GET' and $method ne 'HEAD') {
         return (404, 'no such file') unless -e $path;
         my $done = $method eq 'PATCH' ? written('>>', $path, $body)

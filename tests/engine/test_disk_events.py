@@ -1,0 +1,103 @@
+"""Disks that are full: what is acknowledged is kept, the stack goes on afterwards, and who pretends is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
+from persistence_tests.model.records import EventEnded
+from persistence_tests.run import epoch
+from persistence_tests.stack import control
+from persistence_tests.stack.disks.station import Station
+from tests.stacks.bench import Bench, bench
+from tests.stacks.box_scenario import BOX, DIRECT, VOLUME, WRITES, Entry
+
+pytestmark = pytest.mark.engine
+
+SERVED = {"service": "web", "port": 8000, "url": "/files/{name}", "within": "1s"}
+POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
+CHANGED = {**WRITES, "operations": ["create", "overwrite", "delete"]}
+API = "rule 1 (3 files into the root through api)"
+PATHS = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
+EVENTS: dict[str, Entry] = {
+    "blocks": {"disk-full": {"of": "blocks"}},
+    "inodes": {"disk-full": {"of": "inodes"}},
+}
+
+
+def web(behaviour: str) -> dict[str, Any]:
+    return {
+        "compose": str(BOX / "compose.yaml"),
+        "profiles": ["web"],
+        "env": {"BEHAVIOUR": behaviour},
+        "ready": {"path": "api", "url": "/health", "within": "10s"},
+        "storage": {"on": "crash-disk", "size": "32MiB"},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epoch, "READY_WITHIN", 20.0)
+    monkeypatch.setattr(control, "WAIT", 3.0)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with opened(tmp_path_factory.mktemp("honest"), "honest", times=3) as found:
+        yield found
+
+
+@contextmanager
+def opened(directory: Path, behaviour: str, times: int = 1) -> Iterator[Bench]:
+    parts = {"stack": web(behaviour), "paths": PATHS, "writes": [CHANGED, POSTED]}
+    with bench(directory, EVENTS, times=times, **parts) as found:
+        assert found.running.open().verdict is Verdict.KEPT
+        yield found
+
+
+def facts(box: Bench) -> list[str]:
+    ended = [entry.record for entry in box.run.entries if isinstance(entry.record, EventEnded)][-1]
+    return [evidence.fact for evidence in ended.proof]
+
+
+def judged(box: Bench, name: str) -> StepJudgement:
+    return box.step(box.take(name))
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_stack_that_says_so_keeps_what_it_acknowledged_and_goes_on(honest: Bench, name: str) -> None:
+    judgement = judged(honest, name)
+    assert (judgement.verdict, judgement.findings) == (Verdict.KEPT, ()), judgement.reasons
+    told = facts(honest)
+    assert any("No space left on device, afterwards: written" in fact for fact in told), told
+    assert any(fact.startswith(f"{API}: 0 of 3 writes acknowledged while") for fact in told), told
+    assert any(fact.startswith(f"{API}: 3 of 3 writes acknowledged after") for fact in told), told
+
+
+def test_disks_that_are_not_full_show_nothing(honest: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Station, "filled", lambda self, what: nullcontext())
+    judgement = judged(honest, "blocks")
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert any("the disk of files was not full" in reason for reason in judgement.reasons), judgement.reasons
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "verdict", "symptoms"),
+    [("assuring", Verdict.LOST, {Symptom.MISSING}), ("sulking", Verdict.UNAVAILABLE, set())],
+)
+def test_who_does_not_live_with_a_full_disk_is_found_out(
+    tmp_path: Path, behaviour: str, verdict: Verdict, symptoms: set[Symptom]
+) -> None:
+    with opened(tmp_path, behaviour) as box:
+        judgement = judged(box, "blocks")
+    assert (judgement.verdict, {finding.symptom for finding in judgement.findings}) == (verdict, symptoms)
+    if behaviour == "sulking":
+        assert any(
+            f"no write was acknowledged after the disks had room again; {API}" in reason
+            for reason in judgement.reasons
+        )
