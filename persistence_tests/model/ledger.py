@@ -11,11 +11,15 @@ asks it which observations need a second look; the oracle judges with it.
     EventEnded, kept             what the step's class of event does not promise becomes unresolved again
     PathObserved, stored path    settles an unresolved write that was seen, until the next power loss; of a file that
                                  the server made anew, the first whole one is what must be kept
+
+A name about which nothing is open is put away (`shelf`). `_names` has those that are not, and those that were touched
+again: where it has a name, the shelf is not asked.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from persistence_tests.model.closure import (
     ABSENT,
@@ -27,7 +31,6 @@ from persistence_tests.model.closure import (
     Link,
     Logged,
     Match,
-    Partial,
     State,
     States,
     allowed,
@@ -37,7 +40,6 @@ from persistence_tests.model.closure import (
 from persistence_tests.model.name import Name
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import (
-    Acknowledgement,
     Operation,
     OperationKind,
     Outcome,
@@ -60,45 +62,41 @@ from persistence_tests.model.records import (
     StackReady,
     StepBegan,
 )
+from persistence_tests.model.shelf import Overlay, Shelf
+from persistence_tests.model.sightings import Looks, NameSet
+from persistence_tests.model.step import Checkpoint, Step
 from persistence_tests.model.versions import Version
 
 WRITES_CONTENT = (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
-
-
-@dataclass(slots=True)
-class _Step:
-    promise: PromiseClass = PromiseClass.PROCESS_CRASH
-    fate: DataFate = DataFate.KEPT
-    writing: bool = False
-    event_began: bool = False
-    cutting: bool = False
-    concurrent: set[int] = field(
-        default_factory=set
-    )  # operations in flight as the event began, or begun since
-    checkpoint: dict[str, Name] | None = None
 
 
 class Ledger:
     """See the module. Not thread-safe: feed it from one thread, or under the history's lock."""
 
     def __init__(self) -> None:
-        self.specs: dict[int, PayloadSpec] = {}
-        self.outcomes: dict[int, Outcome] = {}
-        self.operations: dict[int, Operation] = {}
+        self.shelf = Shelf()
+        self.looks = Looks()
+        self.specs = Overlay(self.shelf, payload_of)
+        self.outcomes = Overlay(self.shelf, lambda _: Outcome.OK)
+        self.operations = Overlay(self.shelf, lambda operation: operation)
         self._kept: dict[int, tuple[int | None, str]] = {}
         self._promised: frozenset[PromiseClass] = frozenset(PromiseClass)
         self._stored: frozenset[str] = frozenset()
+        self._expected: frozenset[str] = frozenset()
         self._forget()
 
     def _forget(self) -> None:
+        self.shelf.forget_names()
         self._names: dict[str, Name] = {}
         self._states: dict[str, States] = {}
         self._tried: dict[str, set[int]] = {}
         self.baseline: dict[str, frozenset[str]] = {}
         self.blind: set[str] = set()  # paths that cannot show an absence
-        self._step = _Step()
+        self._step = Step(self._promised, self.operations)
         self._pass: dict[tuple[str, str], Observation] = {}
-        self.epoch_operations: set[int] = set()
+        self._in_flight: set[int] = set()
+        self._not_ok: set[int] = set()  # in flight, failed, or without an answer
+        self._links: set[int] = set()
         self._overtaken: set[int] = set()  # operations that an event which replaced the files met
         self.doubled: dict[str, tuple[int, int]] = {}
 
@@ -109,6 +107,7 @@ class Ledger:
             case ScenarioBegan():
                 self._promised = frozenset(record.promised)
                 self._stored = frozenset(path.name for path in record.paths if path.stored)
+                self._expected = frozenset(name.strip("/") for name in record.directories)
             case StackReady():
                 self._forget()
             case AbsenceProbed() if not record.shows_absence:
@@ -118,23 +117,24 @@ class Ledger:
                 self._states.clear()
             case StepBegan():
                 writing = record.options.get("while") == "writing"
-                self._step = _Step(record.promise, record.fate, writing)
+                self._step = Step(self._promised, self.operations, record.promise, record.fate, writing)
             case Invoked():
                 self._invoked(record.operation)
             case Completed():
                 self._completed(record)
             case EventBegan():
                 self._step.event_began, self._step.cutting = True, record.cuts
-                self._step.concurrent = self.epoch_operations - self.outcomes.keys()
+                self._step.concurrent = set(self._in_flight)
             case Checkpointed():
-                self._step.checkpoint = dict(self._names)
+                self._step.checkpoint = Checkpoint(dict(self._names), self.shelf.end)
             case EventEnded():
                 self._step.cutting = False
                 self._event_ended()
             case PathObserved() if record.path in self._stored and record.problem is None:
                 for name, seen in (record.directories | record.observations).items():
-                    self._pass[record.path, name] = seen
-                    self._keep(name, seen)
+                    if name in self._names:
+                        self._pass[record.path, name] = seen
+                        self._keep(name, seen)
             case _:
                 pass
 
@@ -142,7 +142,37 @@ class Ledger:
 
     def names(self) -> list[str]:
         """Names of files that an operation of this epoch may have touched, deleted ones included, sorted."""
-        return sorted(n for n in self._names if Directory() not in self.states(n))
+        return sorted([*self.open_names(), *(n for n in self.shelf.names() if n not in self._names)])
+
+    def no_names(self) -> NameSet:
+        return NameSet(self.shelf)
+
+    def open_names(self) -> list[str]:
+        """Those of `names` that are not put away, in no order."""
+        return [n for n in self._names if Directory() not in self.states(n)]
+
+    def name_set(self) -> NameSet:
+        """`names` as a set."""
+        known = NameSet(self.shelf, self.shelf.put_away())
+        for name in self._names:
+            known.discard(name)
+        for name in self.open_names():
+            known.add(name)
+        return known
+
+    def knows(self, name: str) -> bool:
+        """Whether an operation of this epoch may have touched it."""
+        return name in self._names or self.is_put_away(name)
+
+    def is_put_away(self, name: str) -> bool:
+        """Whether nothing about it is open but whether it still holds what one create made it hold."""
+        return name not in self._names and self.shelf.holds(name)
+
+    def plainly(self, name: str, seen: Observation) -> int | None:
+        """The number of a name that is put away, if `seen` is a file with just the bytes that it must have."""
+        if seen.kind is not NodeKind.FILE or name in self._names:
+            return None
+        return self.shelf.holding(name, seen.size, seen.sha256)
 
     def directories(self) -> list[str]:
         """Names that a `mkdir` of this epoch may have made, sorted."""
@@ -151,6 +181,8 @@ class Ledger:
     def states(self, name: str) -> States:
         """The states the name may be in now; absent if nothing touched it, unknown if it was there before."""
         if name not in self._states:
+            if name not in self._names and (made := self.shelf.named(name)) is not None:
+                return frozenset({Exactly(_version(made))})
             states = self._names[name].states if name in self._names else self._initially(name)
             if Directory() in states and Absent() in states and self._has_children(name):
                 states -= ABSENT
@@ -158,6 +190,8 @@ class Ledger:
         return self._states[name]
 
     def name(self, name: str) -> Name:
+        if name not in self._names and (made := self.shelf.named(name)) is not None:
+            return _settled(made)
         return self._names.get(name, Name())
 
     def is_settled(self, name: str) -> bool:
@@ -178,18 +212,20 @@ class Ledger:
 
     def candidates(self, name: str) -> list[PayloadSpec]:
         """The payloads to try first on the bytes of `name`: its own; for an unknown name, unresolved ones."""
-        operations = self.operations_on(name) if name in self._names else self.unacknowledged()
+        operations = self.operations_on(name) if self.knows(name) else self.unacknowledged()
         return [self.specs[i] for i in sorted(operations) if i in self.specs]
+
+    def acknowledged(self, identity: int) -> Operation | None:
+        """The operation, by now with its name, if it was acknowledged."""
+        outcome = self.outcomes.open.get(identity)
+        if outcome is None:
+            return self.shelf.operation(identity)
+        return self.operations[identity] if outcome is Outcome.OK else None
 
     def unacknowledged(self) -> frozenset[int]:
         """Writes of content of this epoch whose effect nothing promises."""
         weak = {o.operation.identity for n in self._names.values() for o in n.log if o.weak} | self._overtaken
-        return frozenset(
-            i
-            for i in self.epoch_operations
-            if self.operations[i].kind in WRITES_CONTENT
-            and (i in weak or self.outcomes.get(i) is not Outcome.OK)
-        )
+        return frozenset(i for i in weak | self._not_ok if self.operations[i].kind in WRITES_CONTENT)
 
     def unread(self, name: str) -> PayloadSpec | None:
         """The payload of which the server made a file that nobody has read yet; None where there is none."""
@@ -212,11 +248,16 @@ class Ledger:
         """Operations whose bytes `name` may have held, and those that were tried on it."""
         entry = self.name(name)
         held = versions(self.states(name)) | entry.acknowledged | entry.undone
-        return frozenset(self._tried.get(name, ())).union(*(version.operations for version in held))
+        return self._tried_on(name).union(*(version.operations for version in held))
 
     def tried(self, name: str) -> int:
         """How many operations of this epoch were on `name`, those that failed included."""
-        return len(self._tried.get(name, ()))
+        return len(self._tried_on(name))
+
+    def _tried_on(self, name: str) -> frozenset[int]:
+        if name not in self._tried and (made := self.shelf.named(name)) is not None:
+            return frozenset({made.identity})
+        return frozenset(self._tried.get(name, ()))
 
     def renames(self) -> list[Logged]:
         """Renames that may or may not have happened, as their targets see them."""
@@ -238,12 +279,11 @@ class Ledger:
 
     def links(self) -> list[Operation]:
         """Hard links that were acknowledged, and are by right what the name of which they are another is."""
-        made = (self.operations[i] for i in sorted(self.epoch_operations))
+        made = (self.operations[i] for i in sorted(self._links))
         return [
             link
             for link in made
-            if link.kind is OperationKind.LINK
-            and link.link is not None
+            if link.link is not None
             and self.outcomes.get(link.identity) is Outcome.OK
             and len(states := self.states(link.name)) == 1
             and states == self.states(link.link) != ABSENT
@@ -256,11 +296,11 @@ class Ledger:
         return frozenset({Anything()}) if there else ABSENT
 
     def _has_children(self, name: str) -> bool:
-        return any(
-            Absent() not in self._names[child].states
-            for child in self._names
-            if child.startswith(name.rstrip("/") + "/")
-        )
+        inside = name.rstrip("/") + "/"
+        children = (entry for child, entry in self._names.items() if child.startswith(inside))
+        if any(Absent() not in entry.states for entry in children):
+            return True
+        return any(child not in self._names for child in self.shelf.below(inside))
 
     def _put(self, name: str, entry: Name) -> None:
         """Keep what is now known of `name`; whether a directory above it is there may follow from it."""
@@ -272,12 +312,16 @@ class Ledger:
             place = name.rfind("/", 0, place)
 
     def _invoked(self, operation: Operation) -> None:
-        self.operations[operation.identity] = operation
-        self.epoch_operations.add(operation.identity)
+        identity = operation.identity
+        self.operations.open[identity] = operation
+        self._in_flight.add(identity)
+        self._not_ok.add(identity)
+        if operation.kind is OperationKind.LINK:
+            self._links.add(identity)
         if self._step.event_began:
-            self._step.concurrent.add(operation.identity)
+            self._step.concurrent.add(identity)
         if operation.payload:
-            self.specs[operation.identity] = operation.payload
+            self.specs.open[identity] = operation.payload
         elif operation.kind in WRITES_CONTENT:
             payload_of(operation)
         if operation.provisional:
@@ -287,39 +331,74 @@ class Ledger:
     def _log_on_names(self, operation: Operation) -> None:
         for name in (operation.name, operation.target):
             if name is not None:
-                self._tried.setdefault(name, set()).add(operation.identity)
-        moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
-        if operation.kind is OperationKind.LINK and operation.link:
-            self._log(operation.name, Logged(operation, moved=self.states(operation.link)))
-            return
-        self._log(operation.name, Logged(operation))
-        if operation.kind is OperationKind.RENAME and operation.target:
-            displaced = self.states(operation.target)
-            self._log(operation.target, Logged(operation, moved=moved, displaced=displaced))
+                self._take_up(name)
+                self._tried[name].add(operation.identity)
+        match operation.kind:
+            case OperationKind.LINK if operation.link:
+                self._log(operation.name, Logged(operation, moved=self.states(operation.link)))
+            case OperationKind.RENAME if operation.target:
+                moved = (self.states(operation.name) - ABSENT) or frozenset({Anything()})
+                self._log(operation.name, Logged(operation))
+                displaced = self.states(operation.target)
+                self._log(operation.target, Logged(operation, moved=moved, displaced=displaced))
+            case _:
+                self._log(operation.name, Logged(operation))
+
+    def _take_up(self, name: str) -> None:
+        """Have a name among `_names`, be it that it was put away."""
+        if name not in self._names:
+            if (made := self.shelf.named(name)) is None:
+                self.shelf.enter(name)
+            self._names[name] = Name(base=self._initially(name)) if made is None else _settled(made)
+            self._tried.setdefault(name, set() if made is None else {made.identity})
 
     def _log(self, name: str, logged: Logged) -> None:
-        entry = self._names.get(name) or Name(base=self._initially(name))
-        self._put(name, entry.invoked(logged))
+        self._put(name, self._names[name].invoked(logged))
 
     def _completed(self, record: Completed) -> None:
         identity, outcome = record.operation, record.outcome
         if self._step.cutting and outcome is Outcome.OK:
             outcome = Outcome.INFO  # the answer came after the cut began
-        self.outcomes[identity] = outcome
         operation = self.operations[identity]
+        self.outcomes.open[identity] = outcome
+        self._in_flight.discard(identity)
+        if outcome is Outcome.OK:
+            self._not_ok.discard(identity)
         if operation.provisional:
             if record.name is None:
                 return  # its file, if there is one, is under a name that nobody knows
             operation = replace(operation, name=record.name, provisional=False)
-            self.operations[identity] = operation
+            self.operations.open[identity] = operation
             if outcome is Outcome.OK:
                 self._note_doubled(operation)
             self._log_on_names(operation)
-        for name in self._names.keys() & {operation.name, operation.target}:
-            entry = self._names[name].completed(identity, outcome)
+        for name in dict.fromkeys((operation.name, operation.target)):
+            if name is None or not self.knows(name):
+                continue
+            self._take_up(name)
+            before = self._names[name]
+            entry = before.completed(identity, outcome)
+            if entry is not before and outcome is not Outcome.OK:
+                self._not_ok.add(identity)
             self._put(name, entry)
             if entry.untouched and entry.base == self._initially(name):
                 del self._names[name]
+        self._put_away(operation)
+
+    def _put_away(self, operation: Operation) -> None:
+        """Put the name of an operation away, if nothing about it is open."""
+        name, entry = operation.name, self._names.get(operation.name)
+        if entry is None or entry.base != ABSENT or entry.pin or entry.undone or len(entry.acknowledged) != 1:
+            return
+        if len(entry.log) != 1 or entry.log[0].operation is not operation or not entry.log[0].resolved:
+            return
+        if name in self._expected or len(self._tried[name]) != 1 or not self.shelf.takes(operation):
+            return
+        self.shelf.put(operation)
+        for known in (self.operations, self.specs, self.outcomes):
+            known.open.pop(operation.identity)
+        for of_names in (self._names, self._tried, self._states):
+            of_names.pop(name, None)
 
     def _note_doubled(self, operation: Operation) -> None:
         """A name for which two different files were acknowledged: one of them is gone, whatever is there."""
@@ -358,60 +437,41 @@ class Ledger:
         step = self._step
         if step.writing and step.fate is not DataFate.KEPT:
             self._overtaken |= step.concurrent
-        for name, before in list(self._names.items()):
+        for name, before in [*self._names.items(), *self._put_away_and_met()]:
             entry = before
             match step.fate:
                 case DataFate.KEPT:
-                    entry = self._demoted(entry)
+                    entry = step.demoted(entry)
                 case DataFate.DESTROYED:
-                    entry = self._replaced(entry, ABSENT, entry.acknowledged)
+                    entry = step.replaced(entry, ABSENT, entry.acknowledged)
                 case DataFate.RESTORED if step.checkpoint is not None:
-                    then = step.checkpoint.get(name, Name(base=self._initially(name)))
+                    then = self._then(name, step.checkpoint)
                     log = [logged for logged in then.log if self._outcome(logged) is not Outcome.FAIL]
                     states = replace(then, log=tuple(log)).states if then.pin is None else then.states
-                    entry = self._replaced(entry, states, then.acknowledged)
+                    entry = step.replaced(entry, states, then.acknowledged)
                 case _:
                     pass
             if entry is not before:
+                self._take_up(name)
                 self._put(name, entry)
+
+    def _put_away_and_met(self) -> Iterator[tuple[str, Name]]:
+        """The names on the shelf that the event of this step can have changed."""
+        if self._step.fate is DataFate.KEPT and not any(map(self._step.unpromised, self.shelf.likes)):
+            return
+        for made in self.shelf.operations():
+            if made.name not in self._names:
+                yield made.name, _settled(made)
+
+    def _then(self, name: str, checkpoint: Checkpoint) -> Name:
+        if name in checkpoint.names:
+            return checkpoint.names[name]
+        number, made = self.shelf.number(name), self.shelf.named(name)
+        known = made is not None and number is not None and number < checkpoint.end
+        return _settled(made) if made is not None and known else Name(base=self._initially(name))
 
     def _outcome(self, logged: Logged) -> Outcome | None:
         return self.outcomes.get(logged.operation.identity)
-
-    def _replaced(self, entry: Name, states: States, acknowledged: frozenset[Version]) -> Name:
-        """The name begins again from `states`, or from what operations left of it that the event met."""
-        undone = entry.acknowledged - acknowledged
-        if self._step.writing:
-            destroyed = self._step.fate is DataFate.DESTROYED
-            concurrent = self._step.concurrent
-            states |= entry.overwritten(concurrent) if destroyed else entry.copied(concurrent)
-        return Name(base=states, acknowledged=acknowledged, undone=entry.undone | undone)
-
-    def _demoted(self, entry: Name) -> Name:
-        power_loss = self._step.promise is PromiseClass.POWER_LOSS
-        forget = power_loss or self._step.promise not in self._promised
-        return entry.demoted(self._unpromised, self._weakened, power_loss, forget)
-
-    def _weakened(self, states: States) -> States:
-        """With what may be left of content of which only the beginning is promised, or nothing."""
-        parts: set[State] = set()
-        for state in states:
-            if not isinstance(state, Exactly):
-                continue
-            sizes = [piece.size for piece in state.version.pieces]
-            while sizes and self._unpromised(self.operations[state.version.pieces[len(sizes) - 1].operation]):
-                sizes.pop()  # a promised piece brings everything before it to the disk
-            if len(sizes) < len(state.version.pieces):
-                parts.add(Partial(state.version, kept=sum(sizes), zeros=True))
-            if not sizes:
-                parts.add(Absent())
-        return states | parts
-
-    def _unpromised(self, operation: Operation) -> bool:
-        if self._step.promise not in self._promised:
-            return True
-        power_loss = self._step.promise is PromiseClass.POWER_LOSS
-        return power_loss and operation.acknowledgement is Acknowledgement.EXIT_0
 
     def _settle(self) -> None:
         """An unresolved write that every stored path showed is known from then on."""
@@ -423,3 +483,12 @@ class Ledger:
         for name, observations in seen.items():
             if name in self._names and len(self.states(name)) > 1:
                 self._put(name, self._names[name].settled(observations, self.specs))
+
+
+def _settled(operation: Operation) -> Name:
+    """What is known of a name on which this create was acknowledged, and nothing else was done."""
+    return Name(log=(Logged(operation, Outcome.OK),), acknowledged=frozenset({_version(operation)}))
+
+
+def _version(operation: Operation) -> Version:
+    return Version((payload_of(operation),))

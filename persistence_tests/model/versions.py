@@ -7,9 +7,10 @@ compared; the digest of a single payload is the one in its specification.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from persistence_tests.model.observation import Span, SpanSource
 from persistence_tests.model.operation import PayloadSpec
@@ -18,7 +19,11 @@ from persistence_tests.model.payload import Payload
 COMPARED_BY_BYTES = 4096
 """Every block of this many bytes carries a stamp, so longer runs of two payloads are never alike, but for holes."""
 
-Specs = Mapping[int, PayloadSpec]
+
+class Specs(Protocol):
+    """Payloads by the identity of their operation."""
+
+    def get(self, identity: int, /) -> PayloadSpec | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ out, and every further name of a file with several is an entry that only refers 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -23,14 +23,15 @@ _HARD_LINK = b"1"
 class Tree:
     """Every name below a root, relative to it: directories, and all other nodes."""
 
-    files: dict[str, Observation] = field(default_factory=dict)
+    files: MutableMapping[str, Observation] = field(default_factory=dict)
     directories: dict[str, Observation] = field(default_factory=dict)
 
-    def observations(self, names: Sequence[str]) -> dict[str, Observation]:
-        """All files, and each of `names` whatever it is."""
-        return self.files | {
-            name: self.files.get(name) or self.directories.get(name) or ABSENT for name in names
-        }
+    def observations(self, names: Sequence[str]) -> MutableMapping[str, Observation]:
+        """All files, and from now on each of `names` whatever it is."""
+        for name in names:
+            if name not in self.files:
+                self.files[name] = self.directories.get(name) or ABSENT
+        return self.files
 
     def share(self, groups: Iterable[Sequence[str]]) -> None:
         """Note that each group's names are of one file."""
@@ -40,13 +41,13 @@ class Tree:
                 self.files[name] = replace(self.files[name], shared=first)
 
 
-def read_tree(chunks: Iterable[bytes]) -> Tree:
+def read_tree(chunks: Iterable[bytes], files: MutableMapping[str, Observation] | None = None) -> Tree:
     """The tree that an archive of "<directory>/." holds; its first entry is the directory itself.
 
-    Raises BrokenArchive where the stream is not a whole archive. Memory grows with the number of
-    names, not with their content.
+    Files are put into `files`. Raises BrokenArchive where the stream is not a whole archive. Memory grows with the
+    number of names, not with their content.
     """
-    stream, tree = Stream(chunks), Tree()
+    stream, tree = Stream(chunks), Tree({} if files is None else files)
     names_of: dict[str, list[str]] = {}
     for member in members(stream):
         _add(tree, stream, member, names_of)

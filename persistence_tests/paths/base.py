@@ -7,7 +7,7 @@ module with a configuration (pydantic) and a class, and one line in `paths.PATHS
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,12 +20,13 @@ from persistence_tests.model.records import PathDeclared
 class View:
     """What one pass showed.
 
-    `observations` holds every name asked for, and every other file where the path lists.
+    `observations` holds every name asked for, and every other file where the path lists: in what the pass was told to
+    put them into.
     `method` names how it was read ("archive", "exec sha256sum", "http") and by which user.
     `problem` is set where the pass as a whole could not be made; `observations` is then empty.
     """
 
-    observations: dict[str, Observation]
+    observations: MutableMapping[str, Observation]
     method: str
     directories: dict[str, Observation] = field(default_factory=dict)
     problem: str | None = None
@@ -40,8 +41,11 @@ class ReadingPath(Protocol):
         """Seconds for which a read that is not yet right is tried again."""
         ...
 
-    def observe(self, names: Sequence[str]) -> View:
-        """Look at `names` on fresh connections, all in one pass; never raises for what the stack does."""
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
+        """Look at `names` on fresh connections, all in one pass; never raises for what the stack does.
+
+        What is seen is put into `into`, by default a dictionary. Where there is a problem, that may be a part of it.
+        """
         ...
 
     def read(self, name: str, limit: int) -> bytes:

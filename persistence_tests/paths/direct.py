@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ class DirectPath:
         self.shows_attributes = False
         """Whether extended attributes are looked at, where the container has `getfattr`: a program run more."""
 
-    def observe(self, names: Sequence[str]) -> View:
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         """All names in one program run in each replica; where replicas differ on one, it is an ERROR."""
         try:
             containers = self.replicas()
@@ -114,8 +114,10 @@ class DirectPath:
         asked = list({*names, *(name for tree in trees for name in tree.files)})
         labels = [str(container.name) for container in containers]
         directories = list({name for tree in trees for name in tree.directories})
+        seen = {} if into is None else into
+        seen.update(_agreed(labels, [tree.observations(asked) for tree in trees]))
         return View(
-            _agreed(labels, [tree.observations(asked) for tree in trees]),
+            seen,
             "; ".join(methods),
             directories=_agreed(
                 labels, [{name: tree.directories.get(name, ABSENT) for name in directories} for tree in trees]
@@ -179,7 +181,7 @@ class DirectPath:
                     tree.files[name] = replace(seen, xattrs=found.get(name, ()))
 
 
-def _agreed(labels: Sequence[str], seen: Sequence[dict[str, Observation]]) -> dict[str, Observation]:
+def _agreed(labels: Sequence[str], seen: Sequence[Mapping[str, Observation]]) -> dict[str, Observation]:
     """What all replicas show, by name; where one shows something else than the first, both in words."""
     first = dict(seen[0])
     for label, others in zip(labels[1:], seen[1:], strict=True):

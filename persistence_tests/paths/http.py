@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -126,7 +126,7 @@ class HttpPath:
         self.within = config.within
         self.atomic = config.atomic
 
-    def observe(self, names: Sequence[str]) -> View:
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         """Ask for each name with GET. 404 and 410 show absence, any 2xx a file; all else is an ERROR."""
         if not names:
             return View({}, "http")
@@ -138,9 +138,11 @@ class HttpPath:
             if self._origin.expired:
                 seen |= self._look(address, [name for name in seen if seen[name].kind is NodeKind.ERROR])
         except NotConnected as error:
-            nowhere = Observation(NodeKind.ERROR, error=str(error))
-            return View(dict.fromkeys(names, nowhere), "http")
-        return View(seen, "http")
+            seen = dict.fromkeys(names, Observation(NodeKind.ERROR, error=str(error)))
+        if into is None:
+            return View(seen, "http")
+        into.update(seen)
+        return View(into, "http")
 
     def _look(self, address: Address, names: Sequence[str]) -> dict[str, Observation]:
         """Each name once. Raises NotConnected where no login comes about."""

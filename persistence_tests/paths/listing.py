@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
@@ -87,7 +87,7 @@ class Listing(Tree):
         super().__init__()
         self.closed: set[str] = set()
 
-    def observations(self, names: Sequence[str]) -> dict[str, Observation]:
+    def observations(self, names: Sequence[str]) -> MutableMapping[str, Observation]:
         seen = super().observations(names)
         for name in names:
             closed = self._closed_above(name) if seen[name] is ABSENT else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
+from persistence_tests.model.observation import Observation
 from persistence_tests.paths.archive import Tree, read_member, read_tree
 from persistence_tests.paths.attributes import SCRIPT as ATTRIBUTES
 from persistence_tests.paths.attributes import parse_attributes
@@ -59,10 +61,12 @@ def attributes_by_exec(container: Container, root: str, user: str = "") -> dict[
     return parse_attributes(output) if code == 0 else None
 
 
-def list_by_archive(container: Container, root: str) -> Tree:
+def list_by_archive(
+    container: Container, root: str, files: MutableMapping[str, Observation] | None = None
+) -> Tree:
     """The tree below `root` as the engine's archive API shows it: without a user, and without any tmpfs.
 
-    Raises CannotList, for a root on a tmpfs too.
+    Files are put into `files`. Raises CannotList, for a root on a tmpfs too.
     """
     tmpfs = _tmpfs_around(container, root)
     if tmpfs is not None:
@@ -73,12 +77,12 @@ def list_by_archive(container: Container, root: str) -> Tree:
     with engine_answers(f"reading {root} in {container.name}"):
         try:
             with archive_stream(container, f"{root.rstrip('/')}/.") as chunks:
-                return read_tree(chunks)
+                return read_tree(chunks, files)
         except (BrokenArchive, ChunkedEncodingError) as error:
             raise CannotList(str(error)) from error
         except DockerException as error:
             if _is_not_there(error):
-                return Tree()
+                return Tree({} if files is None else files)
             raise CannotList(explanation(error)) from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from persistence_tests.errors import StackError
+from persistence_tests.model.observation import Observation
 from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.archive import Tree
 from persistence_tests.paths.base import View, inner_directory
@@ -72,15 +73,15 @@ class VolumePath:
         )
         self.within = _WITHIN
 
-    def observe(self, names: Sequence[str]) -> View:
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         """All names in one archive stream. A volume, bind or `under` that is not there holds no names."""
-        method = "archive API"
+        method, files = "archive API", {} if into is None else into
         try:
             source = self._source()
             if not self._is_there(source):
-                return View(Tree().observations(names), f"{source} is not there")
+                return View(Tree(files).observations(names), f"{source} is not there")
             with self._mounted(source) as container:
-                tree = list_by_archive(container, self._root)
+                tree = list_by_archive(container, self._root, files)
         except CannotList as error:
             return View({}, method, problem=str(error))
         except StackError as error:

@@ -170,7 +170,7 @@ class Epoch:
     def _names_of(self, batch: Batch) -> list[str]:
         """The files of a batch, under the names that the stack gave them where it names them itself."""
         known = self.ledger.operations
-        operations = [known.get(write.operation.identity, write.operation) for write in batch.writes]
+        operations = [known.get(write.operation.identity) or write.operation for write in batch.writes]
         files = [o for o in operations if o.kind is not OperationKind.MKDIR and not o.provisional]
         return [name for o in files for name in (o.name, o.target) if name is not None]
 

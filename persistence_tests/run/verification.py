@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -20,6 +20,7 @@ from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import PayloadKind
 from persistence_tests.model.records import BaselineListed, PathObserved, Phase, Record
+from persistence_tests.model.sightings import Sightings
 from persistence_tests.model.wholeness import flaw
 from persistence_tests.paths.base import ReadingPath, View
 from persistence_tests.run.aside import Aside
@@ -31,7 +32,8 @@ EXAMINED_BYTES = 64 * 1024 * 1024
 ATTRIBUTED_NAMES = 64  # a pass; of the others only the beginning is attributed
 ATTRIBUTED_BEGINNING = 64 * 1024
 
-Observations = dict[str, Observation]
+Observations = Mapping[str, Observation]
+Look = tuple[View, Sightings]
 
 
 class Verification:
@@ -65,37 +67,44 @@ class Verification:
         `server_down` leaves out the paths that cannot be read while no container runs.
         """
         paths = [path for path in self._paths if path.declared.while_down or not server_down]
-        first = {path.declared.name: Aside(partial(path.observe, names)) for path in paths}
+        first = {path.declared.name: Aside(partial(self._look, path, names)) for path in paths}
         seen: dict[str, Observations] = {}
         wrong_where_stored: set[str] = set()
         for path in paths:
-            view, wrong = self._settle(path, names, first[path.declared.name].result(), wrong_where_stored)
-            self._forget_passing(path, view)
-            observations = self._attributed(path, view.observations, wrong)
+            look = first[path.declared.name].result()
+            (view, sightings), wrong = self._settle(path, names, look, wrong_where_stored)
+            self._forget_passing(path, sightings)
+            self._attribute_all(path, sightings, wrong)
             if path.declared.stored:
                 wrong_where_stored.update(wrong)
-            self._record_view(step, phase, path.declared.name, view, observations)
-            seen[path.declared.name] = observations
+            self._record_view(step, phase, path.declared.name, view, sightings)
+            seen[path.declared.name] = sightings
         return seen
 
+    def _look(self, path: ReadingPath, names: Sequence[str]) -> Look:
+        sightings = Sightings(self._ledger)
+        view = path.observe(names, sightings)
+        return view, Sightings(self._ledger) if view.problem else sightings
+
     def _settle(
-        self, path: ReadingPath, names: Sequence[str], view: View, hopeless: set[str]
-    ) -> tuple[View, list[str]]:
-        """The last look at each name after the first `view`, and the names that are wrong after the path's time."""
-        wrong = self._wrong(path, view.observations, names)
+        self, path: ReadingPath, names: Sequence[str], look: Look, hopeless: set[str]
+    ) -> tuple[Look, list[str]]:
+        """The last look at each name after the first, and the names that are wrong after the path's time."""
+        view, seen = look
+        wrong = self._wrong(path, seen, names)
 
         def waiting() -> list[str]:
             return list(names) if view.problem else [name for name in wrong if name not in hopeless]
 
         def look_again() -> bool:
-            nonlocal view, wrong
-            again = path.observe(waiting())
+            nonlocal view, seen, wrong
+            again, seen_again = self._look(path, waiting())
             if view.problem:
-                view = again
+                view, seen = again, seen_again
             elif again.problem is None:
-                view.observations.update(again.observations)
+                seen.overlay(seen_again)
                 view.directories.update(again.directories)
-            wrong = self._wrong(path, view.observations, names)
+            wrong = self._wrong(path, seen, names)
             return bool(view.problem or waiting())
 
         if view.problem or waiting():
@@ -105,35 +114,36 @@ class Verification:
                 retry=retry_if_result(bool),
                 retry_error_callback=lambda _: None,
             )(look_again)
-        return view, wrong
+        return (view, seen), wrong
 
-    def _forget_passing(self, path: ReadingPath, view: View) -> None:
+    def _forget_passing(self, path: ReadingPath, seen: Sightings) -> None:
         """What nobody wrote counts if it is still there at a second look: servers have temporary files."""
-        strangers = self._unknown(path, view.observations)
+        strangers = self._unknown(path, seen)
         if not strangers:
             return
-        again = path.observe(())
-        if again.problem is None:
+        view, again = self._look(path, ())
+        if view.problem is None:
             for name in strangers:
-                view.observations.pop(name)
-                if name in again.observations:
-                    view.observations[name] = again.observations[name]
+                del seen[name]
+                if name in again:
+                    seen[name] = again[name]
 
-    def _wrong(self, path: ReadingPath, observations: Observations, names: Sequence[str]) -> list[str]:
+    def _wrong(self, path: ReadingPath, sightings: Sightings, names: Sequence[str]) -> list[str]:
         """The names that the history does not allow to be as they were seen."""
         stored, blind = path.declared.stored, path.declared.name in self._ledger.blind
         wrong = []
         for name in names:
-            seen = observations.get(name)
-            if seen is None or (blind and self._ledger.states(name) == ABSENT):
+            if (seen := sightings.others.get(name)) is None:
+                continue  # it is plainly right, or was not seen
+            if blind and self._ledger.states(name) == ABSENT:
                 continue  # it will never show that the name is gone: there is nothing to wait for
             if stored and (sent := self._ledger.unread(name)) and seen.kind is NodeKind.FILE:
-                seen = observations[name] = self._examined(name, seen, sent.kind)
+                seen = sightings[name] = self._examined(name, seen, sent.kind)
             if self._ledger.allows(name, seen, stored):
                 continue
             if len(self._ledger.states(name)) > 1 and seen.kind is NodeKind.FILE and seen.spans is None:
                 # Only who wrote the bytes tells an allowed part of an unanswered write from damage.
-                seen = observations[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
+                seen = sightings[name] = self._attribute(path, name, seen, ATTRIBUTED_BYTES)
                 if self._ledger.allows(name, seen, stored):
                     continue
             wrong.append(name)
@@ -156,24 +166,21 @@ class Verification:
                 return content
         return None
 
-    def _attributed(
-        self, path: ReadingPath, observations: Observations, wrong: Sequence[str]
-    ) -> Observations:
-        """The same observations, with spans where the bytes are not the expected ones."""
-        unknown = self._unknown(path, observations)
-        strange = [name for name in (*wrong, *unknown) if observations[name].kind is NodeKind.FILE]
+    def _attribute_all(self, path: ReadingPath, seen: Sightings, wrong: Sequence[str]) -> None:
+        """Add spans where the bytes are not the expected ones."""
+        unknown = self._unknown(path, seen)
+        strange = [name for name in (*wrong, *unknown) if seen[name].kind is NodeKind.FILE]
         for position, name in enumerate(strange):
             limit = ATTRIBUTED_BYTES if position < ATTRIBUTED_NAMES else ATTRIBUTED_BEGINNING
-            if observations[name].spans is None:
-                observations[name] = self._attribute(path, name, observations[name], limit)
-        return observations
+            if seen[name].spans is None:
+                seen[name] = self._attribute(path, name, seen[name], limit)
 
-    def _unknown(self, path: ReadingPath, observations: Observations) -> list[str]:
+    def _unknown(self, path: ReadingPath, seen: Sightings) -> list[str]:
         baseline = self._baseline.get(path.declared.name)
         if baseline is None:
             return []
-        known = baseline.union(self._ledger.names())
-        return [name for name in observations if name not in known]
+        known = baseline.union(self._ledger.open_names())
+        return [name for name in seen.others if name not in known and not self._ledger.is_put_away(name)]
 
     def _attribute(self, path: ReadingPath, name: str, seen: Observation, limit: int) -> Observation:
         content = path.read(name, limit)
@@ -183,16 +190,18 @@ class Verification:
         spans = attribute(content, self._ledger.candidates(name), self._run)
         return dataclasses.replace(seen, spans=spans, attributed=len(content))
 
-    def _record_view(
-        self, step: str, phase: Phase, path: str, view: View, observations: Observations
-    ) -> None:
-        parts = list(_parts(observations, NAMES_A_RECORD)) or [{}]
-        for part in parts:
-            directories = view.directories if part is parts[0] else {}
+    def _record_view(self, step: str, phase: Phase, path: str, view: View, seen: Sightings) -> None:
+        directories = view.directories
+        for part in _parts(seen, NAMES_A_RECORD):
             self._record(PathObserved(step, phase, path, view.method, part, directories, view.problem))
+            directories = {}
 
 
-def _parts(observations: Observations, length: int) -> Iterator[Observations]:
-    items = iter(observations.items())
-    while part := dict(itertools.islice(items, length)):
+def _parts(seen: Sightings, length: int) -> Iterator[dict[str, Observation]]:
+    """At least one."""
+    each = seen.each()
+    part = dict(itertools.islice(each, length))
+    while True:
         yield part
+        if not (part := dict(itertools.islice(each, length))):
+            return

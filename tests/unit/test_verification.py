@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -46,15 +46,21 @@ class Looks:
         )
     )
 
-    def observe(self, names: Sequence[str]) -> View:
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         there = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
-        return View(dict.fromkeys(there, STRANGER), "paper")
+        return shown_as(dict.fromkeys(there, STRANGER), into)
 
     def read(self, name: str, limit: int) -> bytes:
         return b"abc"
 
     def close(self) -> None:
         return
+
+
+def shown_as(seen: dict[str, Observation], into: MutableMapping[str, Observation] | None) -> View:
+    into = {} if into is None else into
+    into.update(seen)
+    return View(into, "paper")
 
 
 def shown(*listings: set[str]) -> set[str]:
@@ -89,9 +95,9 @@ class Holding:
     within: float = 0.0
     reads: int = 0
 
-    def observe(self, names: Sequence[str]) -> View:
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         digest = hashlib.sha256(self.content).hexdigest()
-        return View({self.name: Observation(NodeKind.FILE, len(self.content), digest)}, "paper")
+        return shown_as({self.name: Observation(NodeKind.FILE, len(self.content), digest)}, into)
 
     def read(self, name: str, limit: int) -> bytes:
         self.reads += 1
@@ -108,10 +114,10 @@ def test_a_path_that_cannot_show_an_absence_is_not_waited_for(shows_absence: boo
     looks = 0
     observe = page.observe
 
-    def counted(names: Sequence[str]) -> View:
+    def counted(names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
         nonlocal looks
         looks += 1
-        return observe(names)
+        return observe(names, into)
 
     page.observe = counted  # type: ignore[method-assign]
     ledger.record(AbsenceProbed("api", shows_absence, ""))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from persistence_tests.model.closure import Absent, AsStored, Directory, Exactly, Link, States
 from persistence_tests.model.ledger import Ledger
-from persistence_tests.model.operation import Also, Operation, OperationKind, Outcome, PayloadKind
+from persistence_tests.model.operation import (
+    Acknowledgement,
+    Also,
+    Operation,
+    OperationKind,
+    Outcome,
+    PayloadKind,
+)
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.meanwhile import masked
@@ -32,16 +42,34 @@ from persistence_tests.model.records import (
     StepFaulted,
     StepSkipped,
 )
+from persistence_tests.model.sightings import NameSet
 
 OPENING = "up"
 """The first step: bringing the stack up. Its verification is its BEFORE pass; it has no event."""
 
 
 @dataclass(slots=True)
+class Made:
+    """Operations by identity, and the size of the largest payload by rule."""
+
+    identities: array[int] = field(default_factory=lambda: array("q"))
+    largest: dict[int, int] = field(default_factory=dict)
+
+    def add(self, operation: Operation) -> None:
+        self.identities.append(operation.identity)
+        if operation.payload is not None:
+            self.largest[operation.rule] = max(self.largest.get(operation.rule, 0), operation.payload.size)
+
+
+@dataclass(slots=True)
 class Account:
-    """One step. `seen_right` holds, by operation, the paths that showed its bytes before the event; `refused`, by
-    rule, what was said last of an operation that was not acknowledged; `marks`, by rule, the paths that could show
-    the modes and attributes of its files.
+    """One step.
+
+    `made` are its operations, but for those that were acknowledged and seen right on every path before the event: of
+    these `shown` has rule and kind. `levels` are those of all that were acknowledged by then. `seen_right` holds, by
+    acknowledged operation, the paths that showed its bytes before the event; `refused`, by rule, what was said last of
+    an operation that was not acknowledged; `marks`, by rule, the paths that could show the modes and attributes of its
+    files.
     """
 
     step: str
@@ -56,13 +84,14 @@ class Account:
     faults: list[str] = field(default_factory=list)
     skipped: StepSkipped | None = None
     ended: bool = False
-    operations: list[Operation] = field(default_factory=list)
+    made: Made = field(default_factory=Made)
+    shown: set[tuple[int, OperationKind]] = field(default_factory=set)
+    levels: set[Acknowledgement] = field(default_factory=set)
     seen_right: dict[int, set[str]] = field(default_factory=dict)
-    acknowledged: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
     before: list[Judgement] = field(default_factory=list)
     after: list[Judgement] = field(default_factory=list)
-    to_be_seen: set[str] = field(default_factory=set)
+    to_be_seen: NameSet | None = None
     marks: dict[tuple[int, Also], set[str]] = field(default_factory=dict)
 
     @property
@@ -87,7 +116,7 @@ class Scenario:
         self.stack: StackReady | None = None
         self._current: Account | None = None
         self._batch: Batch | None = None
-        self._epoch: list[Operation] = []
+        self._epoch = Made()
 
     def follow(self, record: Record) -> None:
         if isinstance(record, PathObserved | FoundElsewhere):
@@ -105,7 +134,7 @@ class Scenario:
             case StackReady():
                 self.stack = record
                 self.facts.forget()
-                self._epoch = []
+                self._epoch = Made()
                 self._current = None
             case AbsenceProbed():
                 self.facts.shows_absence[record.path] = record.shows_absence
@@ -115,11 +144,11 @@ class Scenario:
                 self._current.stack = self.stack
                 self.facts.fate = record.fate
                 if self._current.opening:
-                    self._current.operations = list(self._epoch)
+                    self._current.made = deepcopy(self._epoch)
             case Invoked():
-                self._epoch.append(record.operation)
+                self._epoch.add(record.operation)
                 if self._current is not None and not self._current.event_began:
-                    self._current.operations.append(record.operation)
+                    self._current.made.add(record.operation)
             case Completed() if record.outcome is not Outcome.OK and self._current is not None:
                 rule = self.ledger.operations[record.operation].rule
                 self._current.refused[rule] = f"{record.status or ''} {record.detail}".strip()
@@ -145,7 +174,9 @@ class Scenario:
             case StepEnded():
                 account = self.account(record.step)
                 account.ended = True
-                account.to_be_seen = set(self.ledger.names()) - self.facts.directories
+                account.to_be_seen = self.ledger.name_set()
+                for directory in self.facts.directories:
+                    account.to_be_seen.discard(directory)
             case _:
                 pass
 
@@ -154,7 +185,7 @@ class Scenario:
             if self._batch is not None and self._batch.phase is not record.phase:
                 self.flush()
             if self._batch is None:
-                self._batch = Batch(record.phase)
+                self._batch = Batch(record.phase, self.ledger)
         if self._batch is not None:
             self._batch.add(record)
 
@@ -173,29 +204,45 @@ class Scenario:
         self._credit(account, judgement, batch)
         for vantage in self.facts.vantages:
             if vantage.stored and vantage.path in batch.files:
-                seen = batch.directories[vantage.path] | batch.files[vantage.path]
-                self.facts.remember(vantage.path, seen, self.ledger)
+                path = vantage.path
+                self.facts.remember(path, batch.directories[path], batch.files[path], self.ledger)
 
     def _credit(self, account: Account, judgement: Judgement, batch: Batch) -> None:
-        """Note which acknowledged operations of this step were seen, and where."""
-        for operation in account.operations:
-            if self.ledger.outcomes.get(operation.identity) is not Outcome.OK:
+        """Note which acknowledged operations of this step were seen, and where; let go what was seen everywhere."""
+        declared = {path.name for path in self.began.paths}
+        left = array("q")
+        for identity in account.made.identities:
+            if (operation := self.ledger.acknowledged(identity)) is None:
+                left.append(identity)
                 continue
-            account.acknowledged.add(operation.identity)
-            operation = self.ledger.operations[operation.identity]  # by now its name is known
+            account.levels.add(operation.acknowledgement)
             name = operation.target or operation.name
-            if not shows(operation, self.ledger.states(name)):
-                continue
-            paths = {path for path, names in judgement.right.items() if name in names}
-            account.seen_right.setdefault(operation.identity, set()).update(paths)
-            for path in paths:
-                seen = batch.files.get(path, {}).get(name)
-                if seen is not None and operation.mode and seen.mode is not None:
-                    account.marks.setdefault((operation.rule, Also.MODES), set()).add(path)
-                if seen is not None and operation.xattr and seen.xattrs is not None:
-                    account.marks.setdefault((operation.rule, Also.XATTRS), set()).add(path)
-                if operation.payload and operation.payload.kind is PayloadKind.SPARSE:
-                    account.marks.setdefault((operation.rule, Also.SPARSE), set()).add(path)
+            paths = account.seen_right.pop(identity, set())
+            if self.ledger.is_put_away(name) or shows(operation, self.ledger.states(name)):
+                now = {path for path, names in judgement.right.items() if name in names}
+                _mark(account, operation, batch, now)
+                paths |= now
+            if paths == declared:
+                account.shown.add((operation.rule, operation.kind))
+            else:
+                left.append(identity)
+                account.seen_right[identity] = paths
+        account.made.identities = left
+
+
+def _mark(account: Account, operation: Operation, batch: Batch, paths: Iterable[str]) -> None:
+    """Note on which of these paths the mode and the attributes of a file could be seen, and a hole."""
+    sparse = operation.payload is not None and operation.payload.kind is PayloadKind.SPARSE
+    if not (operation.mode or operation.xattr or sparse):
+        return
+    for path in paths:
+        seen = batch.on(path).get(operation.target or operation.name)
+        if seen is not None and operation.mode and seen.mode is not None:
+            account.marks.setdefault((operation.rule, Also.MODES), set()).add(path)
+        if seen is not None and operation.xattr and seen.xattrs is not None:
+            account.marks.setdefault((operation.rule, Also.XATTRS), set()).add(path)
+        if sparse:
+            account.marks.setdefault((operation.rule, Also.SPARSE), set()).add(path)
 
 
 def shows(operation: Operation, states: States) -> bool:

@@ -18,7 +18,10 @@ from persistence_tests.model.records import DataFate, Phase
 def wrong_directories(
     observations: Mapping[str, Observation], vantage: Vantage, phase: Phase, ledger: Ledger, facts: Facts
 ) -> Iterator[Wrong]:
-    """Judge what a stored path that lists shows; a directory that it does not show is not there."""
+    """Judge what a stored path that lists shows; a directory that it does not show is not there.
+
+    `observations` may leave out the names that are put away: no directory is.
+    """
     there = {name.strip("/"): seen for name, seen in observations.items()}
     for name in sorted(facts.directories):
         seen = there.get(name, ABSENT)
@@ -44,7 +47,7 @@ def _expected(
     wanted = facts.began.directory_mode
     if wanted and seen.mode and int(seen.mode, 8) != int(wanted, 8):
         return Symptom.METADATA, f"expected mode {wanted}, is {seen.mode}"
-    before = facts.before.get((vantage.path, name))
+    before = facts.before(vantage.path, name)
     if phase is Phase.BEFORE or before is None or facts.fate is DataFate.DESTROYED:
         return None, ""
     changes = changed(before.seen, seen) if before.seen.kind is NodeKind.DIRECTORY else []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from persistence_tests.model.finding import Symptom
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import Observation
 from persistence_tests.model.oracle.sight import Vantage
 from persistence_tests.model.records import DataFate, ScenarioBegan
+from persistence_tests.model.sightings import Sightings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,23 @@ class Before:
 
 @dataclass(slots=True)
 class Facts:
-    """`shows_absence` holds the answers of the probes, by path; `before` and `wrong` last for an epoch."""
+    """`shows_absence` holds the answers of the probes, by path; `seen` and `wrong` last for an epoch.
+
+    `seen` is what each stored path showed last before an event, `tried` how many operations a name had seen by then
+    that is kept whole there.
+    """
 
     began: ScenarioBegan
     fate: DataFate = DataFate.KEPT
     shows_absence: dict[str, bool] = field(default_factory=dict)
-    before: dict[tuple[str, str], Before] = field(default_factory=dict)
+    seen: dict[str, Sightings] = field(default_factory=dict)
+    tried: dict[tuple[str, str], int] = field(default_factory=dict)
     wrong: set[tuple[str, str, bool]] = field(default_factory=set)
 
     def forget(self) -> None:
         self.shows_absence.clear()
-        self.before.clear()
+        self.seen.clear()
+        self.tried.clear()
         self.wrong.clear()
 
     @property
@@ -61,9 +69,21 @@ class Facts:
     def ignore(self) -> tuple[str, ...]:
         return self.began.ignore
 
-    def remember(self, path: str, observations: dict[str, Observation], ledger: Ledger) -> None:
-        for name, seen in observations.items():
-            self.before[path, name.strip("/")] = Before(seen, ledger.tried(name))
+    def remember(
+        self, path: str, directories: dict[str, Observation], files: Sightings, ledger: Ledger
+    ) -> None:
+        last = self.seen.setdefault(path, Sightings(ledger))
+        last.overlay_plain(files)
+        for name, seen in chain(directories.items(), files.others.items()):
+            last.keep(name.strip("/"), seen)
+            self.tried[path, name.strip("/")] = ledger.tried(name)
+
+    def before(self, path: str, name: str) -> Before | None:
+        last = self.seen.get(path)
+        if last is None or (seen := last.get(name)) is None:
+            return None
+        # A name that was put away had seen one operation.
+        return Before(seen, self.tried[path, name] if name in last.others else 1)
 
     def was_wrong(self, name: str, path: str, metadata: bool) -> bool:
         return (name, path, metadata) in self.wrong or (name, path, False) in self.wrong

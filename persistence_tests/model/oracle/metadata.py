@@ -25,7 +25,7 @@ def wrong_metadata(
     changes: dict[str, list[str]] = {}
     for sight in sights:
         found = list(_not_as_given(name, sight.seen, ledger))
-        before = facts.before.get((sight.path, name))
+        before = facts.before(sight.path, name)
         if phase is Phase.AFTER and before and _same_file(before, sight.seen, ledger.tried(name)):
             found += changed(before.seen, sight.seen)
         if found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from persistence_tests.model.closure import Absent, Anything, Match, allowed
@@ -16,6 +16,7 @@ from persistence_tests.model.oracle.metadata import parted_links, wrong_metadata
 from persistence_tests.model.oracle.sight import Judged, Sight, Vantage, diverging, look, resolve
 from persistence_tests.model.oracle.words import evidence
 from persistence_tests.model.records import DataFate, FoundElsewhere, PathObserved, Phase
+from persistence_tests.model.sightings import NameSet, Sightings
 
 NAMES_TOLD = 5
 
@@ -25,7 +26,8 @@ class Batch:
     """What was observed, by path. Of two observations of one name through one path the later counts."""
 
     phase: Phase
-    files: dict[str, dict[str, Observation]] = field(default_factory=dict)
+    ledger: Ledger
+    files: dict[str, Sightings] = field(default_factory=dict)
     directories: dict[str, dict[str, Observation]] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -36,8 +38,12 @@ class Batch:
         elif record.problem is not None:
             self.problems.append((record.path, record.problem))
         else:
-            self.files.setdefault(record.path, {}).update(record.observations)
+            self.files.setdefault(record.path, Sightings(self.ledger)).update(record.observations)
             self.directories.setdefault(record.path, {}).update(record.directories)
+
+    def on(self, path: str) -> Mapping[str, Observation]:
+        nothing: Mapping[str, Observation] = {}
+        return self.files.get(path, nothing)
 
 
 @dataclass(slots=True)
@@ -46,13 +52,17 @@ class Judgement:
 
     phase: Phase
     wrong: list[Wrong] = field(default_factory=list)
-    seen: dict[str, set[str]] = field(default_factory=dict)
-    checked: dict[str, set[str]] = field(default_factory=dict)
-    right: dict[str, set[str]] = field(default_factory=dict)
-    sure: dict[str, set[str]] = field(default_factory=dict)
+    seen: dict[str, NameSet] = field(default_factory=dict)
+    checked: dict[str, NameSet] = field(default_factory=dict)
+    right: dict[str, NameSet] = field(default_factory=dict)
+    sure: dict[str, NameSet] = field(default_factory=dict)
     undecided: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def discard_right(self, name: str, paths: Iterable[str]) -> None:
+        for path in self.right.keys() & set(paths):
+            self.right[path].discard(name)
 
 
 def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) -> Judgement:
@@ -61,21 +71,23 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
     vantages = [v for v in facts.vantages if v.stored or not stack_down]
     if not stack_down:
         result.problems = batch.problems
-    expected = set(ledger.names()) - facts.directories
-    for name in sorted(expected):
+    for path in batch.files.keys() & {vantage.path for vantage in vantages}:
+        for names in (result.seen, result.checked, result.right, result.sure):
+            names[path] = batch.files[path].plain()
+    for name in sorted(_not_plain(batch, ledger, facts) - facts.directories):
         sights = []
         for vantage in vantages:
-            seen = batch.files.get(vantage.path, {}).get(name)
+            seen = batch.on(vantage.path).get(name)
             if seen is None or (stack_down and seen.kind is NodeKind.ERROR):
                 continue
-            result.seen.setdefault(vantage.path, set()).add(name)
+            result.seen[vantage.path].add(name)
             sights.append(look(ledger, name, vantage, seen))
         _judge_name(name, resolve(sights), batch, ledger, facts, result)
     for vantage in vantages:
         # What makes the directories of a volume made anew is the stack's start.
         never_made = stack_down and facts.fate is DataFate.DESTROYED
         if vantage.stored and vantage.lists and vantage.path in batch.files and not never_made:
-            seen_there = batch.directories[vantage.path] | batch.files[vantage.path]
+            seen_there = batch.directories[vantage.path] | batch.files[vantage.path].others
             result.wrong += wrong_directories(seen_there, vantage, batch.phase, ledger, facts)
     result.wrong = [wrong for wrong in result.wrong if wrong.name not in ledger.doubled]
     result.wrong += _doubled(batch, ledger, vantages)
@@ -85,9 +97,18 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
     result.wrong = _joined(result.wrong, facts)
     _set_aside_what_was_wrong_before(result, facts)
     for wrong in result.wrong:
-        for path in wrong.paths:
-            result.right.get(path, set()).discard(wrong.name)
+        result.discard_right(wrong.name, wrong.paths)
     return result
+
+
+def _not_plain(batch: Batch, ledger: Ledger, facts: Facts) -> set[str]:
+    """The names that must be looked at one by one: not put away, or not plainly right and as before on every path."""
+    names = set(ledger.open_names())
+    for path, files in batch.files.items():
+        names.update(name for name in files.others if ledger.is_put_away(name))
+        if batch.phase is Phase.AFTER and path in facts.seen:
+            names |= files.looking_otherwise(facts.seen[path])
+    return names
 
 
 def _judge_name(
@@ -96,11 +117,11 @@ def _judge_name(
     by_symptom: dict[Symptom, list[Sight]] = {}
     for sight in sights:
         if sight.judged in (Judged.RIGHT, Judged.WRONG):
-            result.checked.setdefault(sight.path, set()).add(name)
+            result.checked[sight.path].add(name)
             if len(ledger.states(name)) == 1:
-                result.sure.setdefault(sight.path, set()).add(name)
+                result.sure[sight.path].add(name)
         if sight.judged is Judged.RIGHT:
-            result.right.setdefault(sight.path, set()).add(name)
+            result.right[sight.path].add(name)
         if sight.judged is Judged.UNDECIDED:
             result.undecided.append(f"too little is known of the bytes of {name} on {sight.path}")
         if sight.symptom is not None:
@@ -134,7 +155,7 @@ def _broken_renames(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> It
         moved = rename.moved or frozenset()
         neither, both = [], []
         for vantage in vantages:
-            files = batch.files.get(vantage.path, {})
+            files = batch.on(vantage.path)
             if not vantage.shows_absence or source not in files or target not in files:
                 continue
             pair = (source, target)
@@ -160,7 +181,6 @@ def _broken_renames(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> It
 def _unexpected(
     batch: Batch, ledger: Ledger, facts: Facts, vantages: list[Vantage], notes: list[str]
 ) -> Iterator[Wrong]:
-    known = set(ledger.names()) | set(ledger.directories()) | facts.directories
     strangers: dict[str, list[tuple[str, Observation]]] = {}
     residue: dict[str, set[str]] = {}
     for vantage in vantages:
@@ -169,10 +189,11 @@ def _unexpected(
         if vantage.path not in ledger.baseline:
             notes.append(f"what {vantage.path} held at first is not known: unexpected names cannot be told")
             continue
-        for name, seen in batch.files[vantage.path].items():
+        known = facts.directories | ledger.baseline[vantage.path]
+        for name, seen in batch.files[vantage.path].others.items():
             # An error is something too: a file that the service's user may not read, or that one replica has.
             there = seen.kind not in (NodeKind.ABSENT, NodeKind.DIRECTORY)
-            if not there or name in known or name in ledger.baseline[vantage.path]:
+            if not there or name in known or ledger.knows(name):
                 continue
             if ignored(name, facts.ignore):
                 continue
@@ -210,8 +231,7 @@ def _set_aside_what_was_wrong_before(result: Judgement, facts: Facts) -> None:
         paths = tuple(p for p in wrong.paths if not facts.was_wrong(wrong.name, p, metadata))
         if len(paths) < len(wrong.paths):
             before.add(wrong.name)
-            for path in set(wrong.paths) - set(paths):
-                result.right.get(path, set()).discard(wrong.name)
+            result.discard_right(wrong.name, set(wrong.paths) - set(paths))
         if paths:
             kept.append(Wrong(wrong.symptom, wrong.name, paths, wrong.evidence))
         facts.remember_wrong(wrong.name, wrong.paths, metadata)

@@ -165,12 +165,14 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
     destroyed = account.began is not None and account.began.fate is DataFate.DESTROYED
     cannot = {v.path for v in scenario.facts.vantages if not v.shows_absence}
     for path in paths:
-        seen = {name for look in looks for name in look.seen.get(path, ())}
+        seen = scenario.ledger.no_names()
+        for look in looks:
+            seen |= look.seen.get(path, seen)
         if not any(look.sure.get(path) for look in looks):
             if not (destroyed and not account.opening and path in cannot and set(paths) - cannot and seen):
                 yield f"no name was checked on {path}{when}"
-        elif unseen_names := account.to_be_seen - seen:
-            yield f"{path} was not asked{when} for {some(unseen_names)}"
+        elif account.to_be_seen is not None and (unseen := account.to_be_seen - seen):
+            yield f"{path} was not asked{when} for {some(unseen)}"
 
 
 def _unpromised(scenario: Scenario, account: Account) -> Iterator[str]:
@@ -180,21 +182,26 @@ def _unpromised(scenario: Scenario, account: Account) -> Iterator[str]:
         return
     if promise not in scenario.began.promised:
         yield f"the scenario promises nothing for a {promise}"
-    elif promise is PromiseClass.POWER_LOSS:
-        levels = {o.acknowledgement for o in account.operations if o.identity in account.acknowledged}
-        if levels == {Acknowledgement.EXIT_0}:
-            yield (
-                "no write was acknowledged at a level that promises anything for a power loss (`exit-0` does not): "
-                "write through an HTTP path, or promise `acknowledged: { direct: fsync }`"
-            )
+    elif promise is PromiseClass.POWER_LOSS and account.levels == {Acknowledgement.EXIT_0}:
+        yield (
+            "no write was acknowledged at a level that promises anything for a power loss (`exit-0` does not): "
+            "write through an HTTP path, or promise `acknowledged: { direct: fsync }`"
+        )
 
 
 def _operation_unshown(
     scenario: Scenario, account: Account, rule: RuleDeclared, kind: OperationKind | None
 ) -> Iterator[str]:
     """Of each kind of operation of a rule, one must have been seen right on every path that can show it."""
-    mine = [o for o in account.operations if o.rule == rule.index and kind in (None, o.kind)]
-    acknowledged = [o for o in mine if o.identity in account.acknowledged]
+    if any(index == rule.index and kind in (None, shown) for index, shown in account.shown):
+        return
+    acknowledged = [
+        operation
+        for identity in account.made.identities
+        if identity in account.seen_right
+        and (operation := scenario.ledger.operations[identity]).rule == rule.index
+        and kind in (None, operation.kind)
+    ]
     place = "" if account.opening else " before the event"
     what = "writes" if kind in (None, OperationKind.CREATE) else f"{kind} operations"
     what = f"of the {what} of rule {rule.index} ({rule.title or rule.through})"
@@ -247,8 +254,8 @@ def _hidden(scenario: Scenario, account: Account) -> Iterator[str]:
 def _bare(scenario: Scenario, account: Account) -> Iterator[str]:
     """Files of 0 and 1 byte carry no stamp."""
     for rule in scenario.began.rules:
-        sizes = {o.payload.size for o in account.operations if o.rule == rule.index and o.payload}
-        if sizes and max(sizes) <= 1:
+        largest = account.made.largest.get(rule.index)
+        if largest is not None and largest <= 1:
             yield (
                 f"rule {rule.index} ({rule.title or rule.through}) writes files of 0 and 1 byte only: that "
                 "they are there was checked, but content that is lost or exchanged would not be noticed"
@@ -282,13 +289,12 @@ def merged(wrongs: Iterable[Wrong], step: str, event: str, known: Known) -> tupl
 
 
 def _counts(scenario: Scenario, looks: list[Judgement]) -> dict[str, PathCount]:
-    counts = {}
+    counts, nothing = {}, scenario.ledger.no_names()
     for path in scenario.began.paths:
-        checked: set[str] = set()
-        wrong: set[str] = set()
+        checked = wrong = nothing
         for look in looks:
-            names = look.checked.get(path.name, set())
+            names = look.checked.get(path.name, nothing)
             checked |= names
-            wrong |= names - look.right.get(path.name, set())
+            wrong |= names - look.right.get(path.name, nothing)
         counts[path.name] = PathCount(len(checked), len(checked - wrong))
     return counts
