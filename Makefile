@@ -36,6 +36,7 @@ soak: engine ## long: each broken variant five times, and 200 sound steps on the
 
 bench: engine ## the figures of benchmarks/ against what one would do by hand; ONLY=name for one of them
 	@bootstrap/load.sh
+	@$(BIN)/python -m compileall -q persistence_tests # as an installed package is, whatever the environment says
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 check: lint types layers ## lint, types and layers
