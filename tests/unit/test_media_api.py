@@ -19,7 +19,7 @@ from urllib3.fields import RequestField
 sys.path.insert(0, str(Path(__file__).parents[2] / "compose-under-test/media/api"))
 
 from media import kinds, names, ranges  # type: ignore[import-not-found]
-from media.archive import restoring  # type: ignore[import-not-found]
+from media.archive import restoring, writing  # type: ignore[import-not-found]
 from media.archive.entry import ArchiveError, ChangedWhileRead  # type: ignore[import-not-found]
 from media.archive.reading import verify  # type: ignore[import-not-found]
 from media.archive.restoring import recover, swap  # type: ignore[import-not-found]
@@ -380,6 +380,53 @@ def test_a_damaged_archive_is_refused_wherever_the_damage_is(tmp_path: Path) -> 
         path: before[path] for path in before if path != "."
     }
     assert set(now) == set(before)
+
+
+def members_of(archive: bytes) -> list[bytes]:
+    """The members of a gzip file, which are files themselves."""
+    found = []
+    while archive:
+        reader = zlib.decompressobj(31)
+        reader.decompress(archive)
+        assert reader.eof
+        size = len(archive) - len(reader.unused_data)
+        found.append(archive[:size])
+        archive = archive[size:]
+    return found
+
+
+def test_an_archive_that_lacks_its_last_members_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    plant(root)
+    monkeypatch.setattr(writing, "MEMBER_BYTES", tarfile.BLOCKSIZE)
+    archive = archive_of(root)
+    summary, _ = verify(io.BytesIO(archive), STANDARD)
+    members = members_of(archive)
+    content = gzip.decompress(archive)
+    ends = len(content.rstrip(b"\0")) // tarfile.BLOCKSIZE + 1  # what follows says that nothing follows
+    assert 20 < ends < len(members) - 1
+    for count in (0, 1, 2, 9, *range(ends - 10, len(members))):
+        cut = io.BytesIO(b"".join(members[:count]))
+        if count <= ends:
+            with pytest.raises(ArchiveError):
+                verify(cut, STANDARD)
+        else:
+            assert verify(cut, STANDARD)[0] == summary
+
+
+def test_an_archive_is_compressed_where_that_makes_it_smaller(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "blog").mkdir(parents=True)
+    (root / "blog/text.csv").write_bytes(b"a line like any other\n" * 300_000)
+    (root / "blog/picture.png").write_bytes(os.urandom(3 << 20))
+    archive = archive_of(root)
+    assert 3 << 20 < len(archive) < (3 << 20) + 200_000
+    assert len(members_of(archive)) > 9
+    with tarfile.open(fileobj=io.BytesIO(archive)) as plain:
+        assert {found.name for found in plain} == {".", "blog", "blog/text.csv", "blog/picture.png"}
+    verify(io.BytesIO(archive), STANDARD)
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

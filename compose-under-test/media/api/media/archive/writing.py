@@ -10,6 +10,7 @@ import io
 import os
 import tarfile
 import time
+import zlib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from media.archive.tree import describe, kind_of, walk
 
 # Media is mostly compressed already.
 COMPRESSION = 1
+MEMBER_BYTES = 1 << 20
+SAMPLES, SAMPLE_BYTES = 4, 4096
 # A file written this short before it was read may still be being written.
 FRESH_SECONDS = 1.0
 # A file that is being written changes again within this time.
@@ -34,13 +37,49 @@ def write_archive(root: Path, output: IO[bytes]) -> Summary:
 
     Raises ChangedWhileRead when a file was being written or moved; `output` then holds nothing of use.
     """
-    with gzip.GzipFile(fileobj=output, mode="wb", compresslevel=COMPRESSION, mtime=0) as compressed:
-        entries = _Writer(root, compressed).write()
+    compressed = _Compressed(output)
+    entries = _Writer(root, compressed).write()
+    compressed.close()
     return Summary.of(entries)
 
 
+class _Compressed:
+    """What is written to it, as gzip members of a megabyte; those that would hardly become smaller are stored.
+
+    To find out of all of a picture that it cannot be compressed takes twenty times as long as to store it.
+    """
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output = output
+        self._waiting = bytearray()
+
+    def write(self, content: bytes) -> int:
+        """Takes all of `content`."""
+        self._waiting += content
+        while len(self._waiting) >= MEMBER_BYTES:
+            self._put(bytes(self._waiting[:MEMBER_BYTES]))
+            del self._waiting[:MEMBER_BYTES]
+        return len(content)
+
+    def close(self) -> None:
+        """Writes the rest; `output` stays open."""
+        self._put(bytes(self._waiting))
+        self._waiting.clear()
+
+    def _put(self, member: bytes) -> None:
+        level = COMPRESSION if _becomes_smaller(member) else 0
+        self._output.write(gzip.compress(member, level, mtime=0))
+
+
+def _becomes_smaller(content: bytes) -> bool:
+    """Whether pieces from all over `content` do, by more than a twentieth."""
+    pieces = range(0, len(content), max(SAMPLE_BYTES, len(content) // SAMPLES))
+    sample = b"".join(content[place : place + SAMPLE_BYTES] for place in pieces)
+    return len(zlib.compress(sample, COMPRESSION)) < len(sample) * 0.95
+
+
 class _Writer:
-    def __init__(self, root: Path, output: gzip.GzipFile) -> None:
+    def __init__(self, root: Path, output: _Compressed) -> None:
         self._root = root
         self._tar = tarfile.open(  # noqa: SIM115
             fileobj=output, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape"
