@@ -121,6 +121,12 @@ class Journal(Protocol):
 
 
 class WritingPath(Protocol):
+    """Within its context, what it has opened may stay open from one batch to the next."""
+
+    def __enter__(self) -> WritingPath: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
     def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         """Make the operations, in parallel where the path can; returns when all writers have ended.
 

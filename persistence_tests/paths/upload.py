@@ -75,6 +75,12 @@ class HttpWriter:
         self._uploading = uploading
         session.check([uploading.headers, uploading.form, uploading.parts.headers if uploading.parts else {}])
 
+    def __enter__(self) -> HttpWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """No connection outlives its batch."""
+
     def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         waiting, lock = iter(batch), threading.Lock()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ from persistence_tests.run.playing import Playing
 from persistence_tests.run.readiness import wait_ready
 from persistence_tests.run.reading import Reads, reading
 from persistence_tests.run.verification import Observations, Verification
-from persistence_tests.run.writing import Batch, WritePlan, merged
+from persistence_tests.run.writing import Batch, WritePlan, Writers, merged
 
 if TYPE_CHECKING:
     from persistence_tests.events.gate import Gate
@@ -136,12 +137,12 @@ class Epoch:
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
-        names = self._make(self._plan.batches(step, self._writer))
-        # Neither concerns a name of the other, so that each rule needs its writers only once more.
-        with self._lock:  # others may go on writing meanwhile
-            besides = self._plan.besides(step, self._writer)
-            changes = self._plan.changes(step, self._writer)
-        names += self._make(merged([*besides, *changes]))
+        with self._writers() as writer:
+            names = self._make(self._plan.batches(step, writer))
+            # Neither concerns a name of the other.
+            with self._lock:  # others may go on writing meanwhile
+                later = [*self._plan.besides(step, writer), *self._plan.changes(step, writer)]
+            names += self._make(merged(later))
         return list(dict.fromkeys(names))
 
     def play(self, step: str) -> Playing:
@@ -265,6 +266,19 @@ class Epoch:
         """The volumes that a path reads: what is gone from one of them is not elsewhere."""
         keys = [path.declared.detail.get("volume") for path in self._paths.values()]
         return {self.stack.volume(key) for key in keys if key}
+
+    @contextmanager
+    def _writers(self) -> Iterator[Writers]:
+        """One writer for each rule, with whatever it keeps open, until the context is left."""
+        with ExitStack() as opened:
+            made: dict[int, WritingPath] = {}
+
+            def writer(rule: WriteRule) -> WritingPath:
+                if rule.index not in made:
+                    made[rule.index] = opened.enter_context(self._writer(rule))
+                return made[rule.index]
+
+            yield writer
 
     def _writer(self, rule: WriteRule) -> WritingPath:
         path = self._paths[rule.through]

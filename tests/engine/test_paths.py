@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from persistence_tests.errors import StackError
+from persistence_tests.events.waiting import wait_until
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.operation import (
     Acknowledgement,
@@ -534,6 +535,28 @@ def test_writers_write_at_the_same_time(stack: TinyStack) -> None:
     seen = direct(stack).observe([]).observations
     assert {n: written(seen[f"f{n}"]) for n in (1, 2, 3)} == {
         n: file_of(bytes([n]) * 200_000) for n in (1, 2, 3)
+    }
+
+
+def test_shells_stay_between_batches_within_the_context_and_a_lost_one_is_made_anew(stack: TinyStack) -> None:
+    container = stack.run("api", **with_volume(stack))
+    journal, stop = Journal(), threading.Event()
+
+    def shells() -> int:
+        container.reload()
+        return len(container.attrs["ExecIDs"] or ())
+
+    with direct(stack).writer() as writer:
+        writer.write([pending(1, "a", b"one")], journal, stop)
+        assert shells() == 1
+        writer.write([pending(2, "b", b"two"), pending(3, "a", b"again")], journal, stop)
+        assert wait_until(lambda: shells() == 0, 20)  # the third was refused, and a shell ends then
+        writer.write([pending(4, "c", b"three")], journal, threading.Event())
+        assert shells() == 1
+    assert wait_until(lambda: shells() == 0, 20)
+    assert {n: journal.outcome(n) for n in range(1, 5)} == {
+        **dict.fromkeys((1, 2, 4), Outcome.OK),
+        3: Outcome.FAIL,
     }
 
 

@@ -53,6 +53,11 @@ class PaperWriter:
         self.received: dict[int, bytes] = {}
         self._outcome = outcome
 
+    def __enter__(self) -> PaperWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def write(self, batch: Iterable[PendingWrite], journal: Journal, stop: threading.Event) -> None:
         for place, pending in enumerate(batch):
             if stop.is_set():
