@@ -107,6 +107,16 @@ class _Bulk:
             return False
 
 
+def _end_of_head(content: bytes) -> int | None:
+    """Where the body begins; None before the head is whole."""
+    end = content.find(b"\r\n\r\n")
+    # The expression says the same of any head, and takes a fifth of the time of all that is done to an answer.
+    if end >= 0 and content.count(b"\n", 0, end) == content.count(b"\r\n", 0, end):
+        return end + 4
+    found = _END_OF_HEAD.search(content)
+    return found.end() if found else None
+
+
 class _Lane:
     """One connection, and how much of the answer to `name` it has brought."""
 
@@ -126,15 +136,15 @@ class _Lane:
         """The observation once the answer is whole. Raises _NotPlain."""
         if self._left < 0:
             head = self._head + content
-            end = _END_OF_HEAD.search(head)
+            end = _end_of_head(head)
             if end is None:
                 if len(head) > _LONGEST_HEAD:
                     raise _NotPlain
                 self._head = bytes(head)
                 return None
             self._head = b""
-            self._begin(head[: end.end()])
-            content = memoryview(head)[end.end() :]
+            self._begin(head[:end])
+            content = memoryview(head)[end:]
         if len(content) > self._left:
             raise _NotPlain
         self._digest.update(content)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.paths.http_bulk import read_plain
+from persistence_tests.paths.http_bulk import _end_of_head, read_plain
 from persistence_tests.paths.http_reader import Reader
 from tests.unit.scripted_server import Request, Server, path_to
 
@@ -144,3 +144,11 @@ def test_a_server_that_says_nothing_more_is_left_to_the_reader(
 def test_nobody_there_is_nothing_seen() -> None:
     origin = path_to(1)._origin
     assert read_plain(origin, ("127.0.0.1", 1), {"name": "/name"}, 4) == {}
+
+
+@given(st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"a: b"]), max_size=12).map(b"".join))
+def test_the_end_of_a_head_is_where_the_first_empty_line_ends(content: bytes) -> None:
+    lines = content.split(b"\n")
+    empty = [at for at, line in enumerate(lines[:-1]) if at and line in (b"", b"\r")]
+    ends = [len(b"\n".join(lines[: at + 1])) + 1 for at in empty]
+    assert _end_of_head(content) == (ends[0] if ends else None)
