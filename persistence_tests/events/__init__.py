@@ -5,6 +5,7 @@ from persistence_tests.events.base import Event
 from persistence_tests.events.crash import Crash
 from persistence_tests.events.deploy import Deploy
 from persistence_tests.events.disk_full import DiskFull
+from persistence_tests.events.disk_read_only import DiskReadOnly
 from persistence_tests.events.image_upgrade import ImageUpgrade
 from persistence_tests.events.kill import Kill
 from persistence_tests.events.pause import Pause
@@ -27,6 +28,6 @@ EVENTS: dict[str, type[Event]] = {
         Recreate, RenewAnon, DownUp, Rebuild, Scale, RunOnce,
         ImageUpgrade, UpChanged, Deploy, RenameProject,
         DownVolumes, VolumeRecreate, BackupRestore,
-        PowerLoss, DiskFull,
+        PowerLoss, DiskFull, DiskReadOnly,
     )
 }  # fmt: skip

@@ -306,6 +306,23 @@ class Case:
             self._given_up(who, old, new)
         self.out_of_memory()
 
+    def ended_and_started(self, ended: Collection[str]) -> None:
+        """Demands that these containers were killed and that all that ran before run again, the same ones; what the
+        stack did to itself besides is told."""
+        running = {key: Change.RESTARTED for key, state in self.before.containers.items() if state.running}
+        self.compare(changed(self.before, containers={**idle(self.before), **running}))
+        if not ended:
+            self.problem("no container was running to be ended")
+        for key, old in self.before.containers.items():
+            who, new = self.who(key), self.after.containers.get(key)
+            self.doings(who, old.identity)
+            if old.identity in ended:
+                begins = (START,) if self.came_up else ()
+                self.follow(who, old.identity, (KILL, DIE, *begins))
+            if new is not None and self.came_up:
+                self._given_up(who, old, new)
+        self.out_of_memory()
+
     def _one_end(self, who: str, old: ContainerState, own_death: bool) -> None:
         """The first end of a container must be the event's doing; later ones are told, not judged."""
         if not old.running:

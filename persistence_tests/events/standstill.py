@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 ENDED_SECONDS = 30.0
+ALIVE = ("running", "paused", "restarting")
+CONFLICT = 409
 
 
 def paused(stack: Stack) -> list[Container]:
@@ -31,6 +33,26 @@ def killed(containers: Sequence[Container]) -> None:
     at_once(containers, lambda container: container.kill())
     for container in containers:
         wait_until(lambda container=container: _over(container), ENDED_SECONDS)  # type: ignore[misc]
+
+
+def ended(stack: Stack) -> frozenset[str]:
+    """Every container that ran, killed, be it that its restart policy is just at work; their identities."""
+    ran: set[str] = set()
+    while alive := [container for container in stack.containers() if container.status in ALIVE]:
+        ran |= {str(container.id) for container in alive if container.status != "restarting"}
+        at_once(alive, _end)
+    return frozenset(ran)
+
+
+def _end(container: Container) -> None:
+    from docker.errors import APIError
+
+    try:
+        container.stop(timeout=0) if container.status == "restarting" else container.kill()
+    except APIError as error:
+        if error.status_code != CONFLICT:  # it has just ended by itself
+            raise
+    wait_until(lambda: _over(container), ENDED_SECONDS)
 
 
 def at_once(containers: Sequence[Container], do: Callable[[Container], None]) -> None:

@@ -27,6 +27,12 @@ PATHS = {"volume": VOLUME, "direct": DIRECT, "api": SERVED}
 EVENTS: dict[str, Entry] = {
     "blocks": {"disk-full": {"of": "blocks"}},
     "inodes": {"disk-full": {"of": "inodes"}},
+    "read-only": "disk-read-only",
+}
+SEEN = {
+    "blocks": "No space left on device, afterwards: written",
+    "inodes": "No space left on device, afterwards: written",
+    "read-only": "remounted read-only; a write of ours was answered: Read-only file system, afterwards: written",
 }
 
 
@@ -48,13 +54,13 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with opened(tmp_path_factory.mktemp("honest"), "honest", times=3) as found:
+    with opened(tmp_path_factory.mktemp("honest"), web("honest"), times=3) as found:
         yield found
 
 
 @contextmanager
-def opened(directory: Path, behaviour: str, times: int = 1) -> Iterator[Bench]:
-    parts = {"stack": web(behaviour), "paths": PATHS, "writes": [CHANGED, POSTED]}
+def opened(directory: Path, stack: dict[str, Any], times: int = 1) -> Iterator[Bench]:
+    parts = {"stack": stack, "paths": PATHS, "writes": [CHANGED, POSTED]}
     with bench(directory, EVENTS, times=times, **parts) as found:
         assert found.running.open().verdict is Verdict.KEPT
         yield found
@@ -74,7 +80,7 @@ def test_a_stack_that_says_so_keeps_what_it_acknowledged_and_goes_on(honest: Ben
     judgement = judged(honest, name)
     assert (judgement.verdict, judgement.findings) == (Verdict.KEPT, ()), judgement.reasons
     told = facts(honest)
-    assert any("No space left on device, afterwards: written" in fact for fact in told), told
+    assert any(SEEN[name] in fact for fact in told), told
     assert any(fact.startswith(f"{API}: 0 of 3 writes acknowledged while") for fact in told), told
     assert any(fact.startswith(f"{API}: 3 of 3 writes acknowledged after") for fact in told), told
 
@@ -86,6 +92,35 @@ def test_disks_that_are_not_full_show_nothing(honest: Bench, monkeypatch: pytest
     assert any("the disk of files was not full" in reason for reason in judgement.reasons), judgement.reasons
 
 
+def test_disks_that_can_be_written_to_show_nothing(honest: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Station, "_remount", lambda self, option: None)
+    judgement = judged(honest, "read-only")
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert any("the disk of files was not read-only" in reason for reason in judgement.reasons), (
+        judgement.reasons
+    )
+
+
+HOLDS_OPEN = """
+services:
+  box: {command: [sh, -c, "exec 3>>/files/.open; exec sleep infinity"]}
+"""
+
+
+def test_a_file_that_is_held_open_does_not_keep_the_disk_from_becoming_read_only(tmp_path: Path) -> None:
+    (tmp_path / "open.yaml").write_text(HOLDS_OPEN)
+    stack = {**web("honest"), "compose": [str(BOX / "compose.yaml"), str(tmp_path / "open.yaml")]}
+    with opened(tmp_path, stack) as box:
+        judgement = judged(box, "read-only")
+        told = facts(box)
+    assert (judgement.verdict, judgement.findings) == (Verdict.KEPT, ()), judgement.reasons
+    assert any(
+        "made to give up writing, as files were open; a write of ours was answered: Read-only" in f
+        for f in told
+    )
+    assert any(fact.startswith(f"{API}: 3 of 3 writes acknowledged after") for fact in told), told
+
+
 @pytest.mark.parametrize(
     ("behaviour", "verdict", "symptoms"),
     [("assuring", Verdict.LOST, {Symptom.MISSING}), ("sulking", Verdict.UNAVAILABLE, set())],
@@ -93,7 +128,7 @@ def test_disks_that_are_not_full_show_nothing(honest: Bench, monkeypatch: pytest
 def test_who_does_not_live_with_a_full_disk_is_found_out(
     tmp_path: Path, behaviour: str, verdict: Verdict, symptoms: set[Symptom]
 ) -> None:
-    with opened(tmp_path, behaviour) as box:
+    with opened(tmp_path, web(behaviour)) as box:
         judgement = judged(box, "blocks")
     assert (judgement.verdict, {finding.symptom for finding in judgement.findings}) == (verdict, symptoms)
     if behaviour == "sulking":

@@ -12,10 +12,11 @@ import pytest
 
 from persistence_tests.events.base import Played, Proof
 from persistence_tests.events.disk_full import DiskFull
+from persistence_tests.events.disk_read_only import DiskReadOnly
 from persistence_tests.stack.disks.station import Room
 from persistence_tests.stack.state import EngineEvent
 from tests.stacks.during import Silent
-from tests.unit.test_events_proof import PaperEngine
+from tests.unit.test_events_proof import RUNNING, PaperEngine
 
 FULL = "No space left on device"
 SOME = Played("rule 0", 3, 1, "507 no room")
@@ -137,3 +138,74 @@ def test_a_service_that_ended_well_cannot_be_told_from_a_job_that_is_done() -> N
     engine = PaperEngine()
     engine.die("api", 0)
     assert any("ended by itself" in problem for problem in filled(PaperStation(), engine)[1].problems)
+
+
+EROFS = "Read-only file system"
+
+
+@dataclass
+class Remounted(PaperStation):
+    """`busy` where somebody has files open to write; `works` where a remount does anything."""
+
+    busy: str | None = None
+    works: bool = True
+    read_only: bool = False
+    aborted: bool = False
+
+    def make_read_only(self) -> str | None:
+        self.read_only = self.busy is None
+        return self.busy
+
+    def make_writable(self) -> None:
+        self.read_only = False
+
+    def abort(self) -> None:
+        self.read_only = self.aborted = True
+
+    def wait_free(self) -> None:
+        self.read_only = False
+
+    def probe(self) -> list[str]:
+        return [EROFS if self.read_only and self.works else "written"] * 2
+
+
+def read_only(
+    station: Remounted, monkeypatch: pytest.MonkeyPatch, engine: PaperEngine, reached: bool = True
+) -> Proof:
+    event = DiskReadOnly(DiskReadOnly.Options.model_validate({}))
+    before = engine.state()
+
+    def ended(_: Any) -> frozenset[str]:
+        if reached:
+            for service in RUNNING:
+                engine.signal(service)
+                engine.die(service)
+        return frozenset(state.identity for state in before.containers.values() if state.running)
+
+    def up() -> None:
+        for service in [*RUNNING, "job"] if reached else []:
+            engine.start(service)
+
+    monkeypatch.setattr("persistence_tests.events.disk_read_only.BUSY_SECONDS", 0.0)
+    monkeypatch.setattr("persistence_tests.events.disk_read_only.paused", lambda _: [])
+    monkeypatch.setattr("persistence_tests.events.disk_read_only.ended", ended)
+    stack = stack_on(station)
+    stack.up = up
+    event.apply(cast("Any", stack), Playing())
+    return event.prove(before, engine.state(), engine.seen)
+
+
+def test_a_remount_is_proven_by_what_a_write_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_only(Remounted(), monkeypatch, PaperEngine()).problems == ()
+    [problem, _] = read_only(Remounted(works=False), monkeypatch, PaperEngine()).problems
+    assert problem == "the disk of files was not read-only: a write was answered: written"
+
+
+def test_where_files_are_open_writing_is_given_up_and_a_fresh_mount_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    station = Remounted(busy="busy")
+    assert read_only(station, monkeypatch, PaperEngine()).problems == ()
+    assert station.aborted
+    unreached = "; ".join(read_only(Remounted(busy="busy"), monkeypatch, PaperEngine(), False).problems)
+    assert "no `kill` of api" in unreached

@@ -188,6 +188,30 @@ class Station:
             # What was freed is to be had once it is written.
             self._run(["sync", "--file-system", *self._roots])
 
+    def make_read_only(self) -> str | None:
+        """Remount every disk read-only; what the kernel says where it does not, as somebody has a file open to write.
+
+        It is all or none. To be called `beside`.
+        """
+        try:
+            self._remount("ro")
+        except StackError as error:
+            self.make_writable()
+            return error.what
+        return None
+
+    def make_writable(self) -> None:
+        """The same the other way round."""
+        self._remount("rw")
+
+    def abort(self) -> None:
+        """Read-only whoever has files open, until a fresh mount, as ext4 makes itself where it meets an error.
+
+        All that was written so far is written out first. To be called `beside`.
+        """
+        self._run(["sync", "--file-system", *self._roots])
+        self._remount("abort")
+
     def room(self) -> list[Room]:
         """Of each disk, by place."""
         return [Room(int(blocks), int(inodes)) for _, blocks, inodes in self._perl("room", *self._roots)]
@@ -233,6 +257,9 @@ class Station:
         ]
         self._run(["sh", "-ec", "\n".join(lines)])
         self._mounted = True
+
+    def _remount(self, option: str) -> None:
+        self._run(["sh", "-ec", "\n".join(f"mount -o remount,{option} {root}" for root in self._roots)])
 
     def _unmount(self) -> None:
         if self._mounted:
