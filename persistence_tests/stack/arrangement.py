@@ -129,9 +129,14 @@ def labelled(arrangement: Arrangement, image_volumes: Mapping[str, Iterable[str]
     return _settled(replace(arrangement, override=document, changes=changed))
 
 
+def write_override(arrangement: Arrangement) -> None:
+    """The file that its Compose reads last; another arrangement of the same stack may have written its own there."""
+    arrangement.compose.files[-1].write_text(override.render(arrangement.override))
+
+
 def _settled(arrangement: Arrangement) -> Arrangement:
     compose = arrangement.compose
-    compose.files[-1].write_text(override.render(arrangement.override))
+    write_override(arrangement)
     with ThreadPoolExecutor(2) as pool:
         everything = pool.submit(compose.config, all_profiles=True)
         running = pool.submit(compose.config)

@@ -21,7 +21,14 @@ from persistence_tests.stack import (
     readiness,
     workspace,
 )
-from persistence_tests.stack.arrangement import Arrangement, arranged, labelled, on_disks, planned
+from persistence_tests.stack.arrangement import (
+    Arrangement,
+    arranged,
+    labelled,
+    on_disks,
+    planned,
+    write_override,
+)
 from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
 from persistence_tests.stack.compose import UP_TIMEOUT
 from persistence_tests.stack.control import ControlService
@@ -309,6 +316,7 @@ class Stack:
             self._adopt(self._first)
             self._first, self._built = None, False
         if self._off_disks is not None:
+            write_override(self._off_disks)
             self._adopt(self._off_disks)
             self._off_disks = self.laid = None
         preparation.copy(self.spec, self.identity, self._arrangement.plan, self._arrangement.original)
