@@ -1,4 +1,4 @@
-"""The page for somebody's own stack, typed line by line in an empty directory, with the wheel that is built here."""
+"""The pages for somebody's own stack, typed line by line in an empty directory; the first with the wheel built here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,18 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
         for key, value in os.environ.items()
         if key not in ("VIRTUAL_ENV", "PYTHONPATH") and not key.startswith("PYTEST")
     } | {"PIP_CONSTRAINT": str(dist / "constraint.txt"), "COLUMNS": "200"}
+    type_out("your-own-stack.md", home, environment)
+
+
+def test_the_page_of_crash_loss_does_what_it_says(tmp_path: Path) -> None:
+    program = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    type_out("crash-loss.md", tmp_path, os.environ | {"PATH": program, "COLUMNS": "200"})
+
+
+def type_out(document: str, home: Path, environment: Mapping[str, str]) -> None:
+    """Every command of a page, one after the other; each says what the page says that it does."""
     said = ""
-    for block in blocks("your-own-stack.md"):
+    for block in blocks(document):
         if block.language == "sh":
             done = subprocess.run(
                 ["bash", "-c", block.text],

@@ -16,7 +16,7 @@ from persistence_tests.events import EVENTS
 from persistence_tests.report import files
 from tests.stacks.documents import DOCS, blocks, commands
 
-DOCUMENTS = ("ci.md", "your-own-stack.md")
+DOCUMENTS = ("ci.md", "crash-loss.md", "your-own-stack.md")
 
 
 def parsed(name: str, words: list[str]) -> None:
