@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from persistence_tests.events.base import Controls, During, Played, Proof
 from persistence_tests.events.disk_event import DiskEvent, tell, unmet
 from persistence_tests.events.evidence import INSPECT, Case, changed, idle, unchanged
-from persistence_tests.events.standstill import at_once, ended, paused
+from persistence_tests.events.standstill import ended
 from persistence_tests.events.waiting import wait_until
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
 
@@ -67,11 +67,7 @@ class DiskReadOnly(DiskEvent):
             return self._busy is None
 
         if not wait_until(remounted, BUSY_SECONDS):
-            running = paused(stack)  # nothing may be acknowledged after all was written out
-            try:
-                station.abort()
-            finally:
-                at_once(running, lambda container: container.unpause())
+            station.abort()
 
     def expected(self, before: EngineState) -> Delta:
         if self._busy is None:

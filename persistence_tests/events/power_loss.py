@@ -12,10 +12,10 @@ from pydantic import AfterValidator, Field, model_validator
 from persistence_tests.duration import Duration
 from persistence_tests.events.base import Controls, During, Options, Pattern, Proof
 from persistence_tests.events.disk_event import DiskEvent, station_of
-from persistence_tests.events.evidence import INSPECT, KILL, START, Case, Wanted, changed, idle
+from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed, idle
 from persistence_tests.events.gate import After
 from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
-from persistence_tests.events.standstill import killed, paused
+from persistence_tests.events.standstill import ended
 from persistence_tests.events.waiting import wait_healthy
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.stack.disks.disk import Media
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 LONGEST_IDLE = 20.0
-PAUSE = Wanted("pause")
+KILLED = Wanted("kill", signal=9)
 VARIANTS: tuple[Mapping[str, Any], ...] = (
     {"noauto_da_alloc": False},
     {"after": "7s"},
@@ -106,9 +106,10 @@ class PowerLossOptions(Options):
 
 
 class PowerLoss(DiskEvent):
-    """All containers are paused, so that nothing is acknowledged any more, then the disks are cut, then everything is
-    killed: the containers are still there, as after a reboot, and `up` starts them. What does not lie on a disk, such
-    as a container's writable layer, keeps what it has: only names on cut disks say anything.
+    """Every container is killed, so that nothing is acknowledged any more, and in the same moment the disks are cut,
+    which the harness holds mounted: what the kernel had in memory goes. The containers are still there, as after a
+    reboot, and `up` starts them. What does not lie on a disk, such as a container's writable layer, keeps what it has:
+    only names on cut disks say anything.
     """
 
     name = "power-loss"
@@ -164,9 +165,8 @@ class PowerLoss(DiskEvent):
     def apply(self, stack: Stack, during: During) -> None:
         station = station_of(stack)
         self._come_to_the_moment(stack)
-        running = paused(stack)
+        ended(stack)
         self._cuts = station.cut(journal=self.options.strict)
-        killed(running)
         self._conditions = station.wait_free()
         self._held = station.read_controls(self._token)
         stack.up()
@@ -194,10 +194,10 @@ class PowerLoss(DiskEvent):
             case.fact(INSPECT, fact)
         if self._moment.facts:
             # What was being made or replaced when the power went is there in one state or another.
-            self._paused_and_killed(case)
+            self._cut_in_the_middle(case)
         else:
             expected = self.expected(before)
-            case.judge(expected, ends=(PAUSE, KILL, Wanted("die", exit_code=137)), begins=(START,))
+            case.judge(expected, ends=(KILLED, Wanted("die", exit_code=137)), begins=(START,))
             case.volumes(expected)
         if not self._stores or len(self._cuts) != len(self._stores):
             case.problem("not every disk was cut")
@@ -220,12 +220,12 @@ class PowerLoss(DiskEvent):
             case.problem("nobody saw that the disks were let go of before they were mounted again")
         return case.proof()
 
-    def _paused_and_killed(self, case: Case) -> None:
+    def _cut_in_the_middle(self, case: Case) -> None:
         cut = 0
         for key, state in {**case.before.containers, **case.after.containers}.items():
             actions = [event.action for event in case.container_events(state.identity)]
             case.doings(case.who(key), state.identity)
-            cut += "pause" in actions and "kill" in actions[actions.index("pause") :]
+            cut += "kill" in actions
         if not cut:
             case.problem("no container was running when the power went")
         for key, old in case.before.containers.items():

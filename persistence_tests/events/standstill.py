@@ -1,9 +1,14 @@
-"""All containers of a stack brought to a standstill, so that nothing is acknowledged any more, and then ended."""
+"""All containers of a stack ended at once, so that nothing is acknowledged any more.
+
+They are killed as they run, never paused first: a program that is just being started in a container that is frozen,
+such as its health check, keeps the engine from killing the container, or even from looking at it, for ever (seen on
+20.10 with cgroup v1).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from persistence_tests.events.waiting import wait_until
@@ -16,23 +21,6 @@ if TYPE_CHECKING:
 
 ENDED_SECONDS = 30.0
 ALIVE = ("running", "paused", "restarting")
-CONFLICT = 409
-
-
-def paused(stack: Stack) -> list[Container]:
-    """Every container that ran, now that none runs; what the engine was still starting is waited for."""
-    stand_still: list[Container] = []
-    while running := [container for container in stack.containers() if container.status == "running"]:
-        at_once(running, lambda container: container.pause())
-        stand_still += running
-    return stand_still
-
-
-def killed(containers: Sequence[Container]) -> None:
-    """Never let go on: they are killed as they stand, and waited for."""
-    at_once(containers, lambda container: container.kill())
-    for container in containers:
-        wait_until(lambda container=container: _over(container), ENDED_SECONDS)  # type: ignore[misc]
 
 
 def ended(stack: Stack) -> frozenset[str]:
@@ -40,7 +28,9 @@ def ended(stack: Stack) -> frozenset[str]:
     ran: set[str] = set()
     while alive := [container for container in stack.containers() if container.status in ALIVE]:
         ran |= {str(container.id) for container in alive if container.status != "restarting"}
-        at_once(alive, _end)
+        with engine_answers("ending the stack"), ThreadPoolExecutor(len(alive)) as pool:
+            for done in [pool.submit(_end, container) for container in alive]:
+                done.result()
     return frozenset(ran)
 
 
@@ -50,15 +40,9 @@ def _end(container: Container) -> None:
     try:
         container.stop(timeout=0) if container.status == "restarting" else container.kill()
     except APIError as error:
-        if error.status_code != CONFLICT:  # it has just ended by itself
+        if error.status_code != HTTPStatus.CONFLICT:  # it has just ended by itself
             raise
     wait_until(lambda: _over(container), ENDED_SECONDS)
-
-
-def at_once(containers: Sequence[Container], do: Callable[[Container], None]) -> None:
-    with engine_answers("working on containers"), ThreadPoolExecutor(max(1, len(containers))) as pool:
-        for done in [pool.submit(do, container) for container in containers]:
-            done.result()
 
 
 def _over(container: Container) -> bool:

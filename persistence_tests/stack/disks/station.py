@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from persistence_tests.errors import CapabilityLacking, StackError
 from persistence_tests.stack.disks.detach import CAPABILITIES, DISKS, detach
 from persistence_tests.stack.disks.disk import Media
+from persistence_tests.stack.disks.tools import image_for
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.exec_stream import ExecFailed, run_any
 from persistence_tests.stack.helper import helper
@@ -231,7 +232,7 @@ class Station:
         options = {
             **CAPABILITIES,
             "network_mode": "none",
-            "image": self._engine.helper_image,
+            "image": image_for(self._engine, self._media.filesystem),
             "init": True,
         }
         mounts: dict[str, Source] = {
