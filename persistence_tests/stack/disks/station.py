@@ -1,7 +1,7 @@
 """The one container that has the disks: it makes them, mounts them beside the engine, and cuts them.
 
 It needs SYS_ADMIN and the loop devices of the engine's host, and nothing else of it; its mounts are its own. It is no
-part of the stack: events pass it by, and it answers while the stack is paused.
+part of the stack: events pass it by, and it answers while none of it runs.
 """
 
 from __future__ import annotations
