@@ -4,6 +4,7 @@ from persistence_tests.events.backup_restore import BackupRestore
 from persistence_tests.events.base import Event
 from persistence_tests.events.crash import Crash
 from persistence_tests.events.deploy import Deploy
+from persistence_tests.events.disk_error import DiskError
 from persistence_tests.events.disk_full import DiskFull
 from persistence_tests.events.disk_read_only import DiskReadOnly
 from persistence_tests.events.image_upgrade import ImageUpgrade
@@ -28,6 +29,6 @@ EVENTS: dict[str, type[Event]] = {
         Recreate, RenewAnon, DownUp, Rebuild, Scale, RunOnce,
         ImageUpgrade, UpChanged, Deploy, RenameProject,
         DownVolumes, VolumeRecreate, BackupRestore,
-        PowerLoss, DiskFull, DiskReadOnly,
+        PowerLoss, DiskFull, DiskReadOnly, DiskError,
     )
 }  # fmt: skip

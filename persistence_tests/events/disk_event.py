@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.events.base import Event, Played
-from persistence_tests.events.evidence import Case
+from persistence_tests.events.evidence import INSPECT, Case
 from persistence_tests.model.records import ControlCheck, Duty
 from persistence_tests.stack.state import Store
 
 if TYPE_CHECKING:
-    from persistence_tests.stack.disks.station import Station
+    from persistence_tests.stack.disks.station import Condition, Cut, Station
     from persistence_tests.stack.stack import Stack
 
 
@@ -56,6 +56,29 @@ def _check(store: str, control: Store, duty: Duty, behaved: bool, held: str) -> 
     if not behaved and duty is Duty.MUST_LOSE and held == "intact":
         why = "; something on this machine wrote every filesystem out, or the cut came 30 s after the writes"
     return ControlCheck(control.value, duty, behaved, f"on the disk of {store}: {held}{why}")
+
+
+def judge_cuts(
+    case: Case, stores: Sequence[str], cuts: Sequence[Cut], conditions: Sequence[Condition], how: str
+) -> None:
+    """Demands that every disk was cut, then mounted by nobody, and not unmounted as if nothing was."""
+    if not stores or len(cuts) != len(stores):
+        case.problem("not every disk was cut")
+    for store, cut in zip(stores, cuts, strict=False):
+        case.fact(INSPECT, f"disk of {store}: FS_IOC_SHUTDOWN, {how}; a write was then answered: {cut.said}")
+        if cut.said == "still writable":
+            case.problem(f"the disk of {store} could still be written to after the cut")
+    for store, condition in zip(stores, conditions, strict=False):
+        case.fact(INSPECT, f"disk of {store}: mounted by nobody after the cut{_spoken_condition(condition)}")
+        if condition.needs_recovery is False:
+            case.problem(f"the disk of {store} was unmounted in an orderly way")
+    if len(conditions) != len(cuts):
+        case.problem("nobody saw that the disks were let go of before they were mounted again")
+
+
+def _spoken_condition(condition: Condition) -> str:
+    replay = ", its journal to be replayed" if condition.needs_recovery else ""
+    return f"{replay} (mounted {condition.mounts} times before)" if condition.mounts is not None else replay
 
 
 def tell(case: Case, played: Sequence[Played], when: str) -> None:

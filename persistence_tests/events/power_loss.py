@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from persistence_tests.duration import Duration
 from persistence_tests.events.base import Controls, During, Options, Pattern, Proof
-from persistence_tests.events.disk_event import DiskEvent, station_of
+from persistence_tests.events.disk_event import DiskEvent, judge_cuts, station_of
 from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed, idle
 from persistence_tests.events.gate import After
 from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
@@ -199,25 +199,8 @@ class PowerLoss(DiskEvent):
             expected = self.expected(before)
             case.judge(expected, ends=(KILLED, Wanted("die", exit_code=137)), begins=(START,))
             case.volumes(expected)
-        if not self._stores or len(self._cuts) != len(self._stores):
-            case.problem("not every disk was cut")
-        how = (
-            "FS_IOC_SHUTDOWN, journal written out"
-            if self.options.strict
-            else "FS_IOC_SHUTDOWN, nothing written out"
-        )
-        for store, cut in zip(self._stores, self._cuts, strict=False):
-            case.fact(INSPECT, f"disk of {store}: {how}; a write was then answered: {cut.said}")
-            if cut.said == "still writable":
-                case.problem(f"the disk of {store} could still be written to after the cut")
-        for store, condition in zip(self._stores, self._conditions, strict=False):
-            case.fact(
-                INSPECT, f"disk of {store}: mounted by nobody after the cut{_spoken_condition(condition)}"
-            )
-            if condition.needs_recovery is False:
-                case.problem(f"the disk of {store} was unmounted in an orderly way")
-        if len(self._conditions) != len(self._cuts):
-            case.problem("nobody saw that the disks were let go of before they were mounted again")
+        how = "journal written out" if self.options.strict else "nothing written out"
+        judge_cuts(case, self._stores, self._cuts, self._conditions, how)
         return case.proof()
 
     def _cut_in_the_middle(self, case: Case) -> None:
@@ -247,8 +230,3 @@ def _spoken(variant: Mapping[str, Any]) -> str:
         ", strict" if variant.get("strict") else "",
     ]
     return "".join(said)
-
-
-def _spoken_condition(condition: Condition) -> str:
-    replay = ", its journal to be replayed" if condition.needs_recovery else ""
-    return f"{replay} (mounted {condition.mounts} times before)" if condition.mounts is not None else replay

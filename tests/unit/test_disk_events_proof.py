@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from persistence_tests.events.base import Played, Proof
+from persistence_tests.events.disk_error import DiskError
 from persistence_tests.events.disk_full import DiskFull
 from persistence_tests.events.disk_read_only import DiskReadOnly
-from persistence_tests.stack.disks.station import Room
+from persistence_tests.stack.disks.disk import Media
+from persistence_tests.stack.disks.station import Condition, Cut, Room
 from persistence_tests.stack.state import EngineEvent
 from tests.stacks.during import Silent
 from tests.unit.test_events_proof import RUNNING, PaperEngine
@@ -187,7 +189,6 @@ def read_only(
             engine.start(service)
 
     monkeypatch.setattr("persistence_tests.events.disk_read_only.BUSY_SECONDS", 0.0)
-    monkeypatch.setattr("persistence_tests.events.disk_read_only.paused", lambda _: [])
     monkeypatch.setattr("persistence_tests.events.disk_read_only.ended", ended)
     stack = stack_on(station)
     stack.up = up
@@ -209,3 +210,104 @@ def test_where_files_are_open_writing_is_given_up_and_a_fresh_mount_follows(
     assert station.aborted
     unreached = "; ".join(read_only(Remounted(busy="busy"), monkeypatch, PaperEngine(), False).problems)
     assert "no `kill` of api" in unreached
+
+
+@dataclass
+class Erring(PaperStation):
+    """`fails` and `recovers`: what the disk itself answers then; `answered` what a write is after the cut."""
+
+    fails: str = "No space left on device"
+    recovers: str = "written"
+    answered: str = "Input/output error"
+    conditions: Sequence[Condition] = (Condition(3, True), Condition(4, True))
+    failed: bool = False
+    done: list[str] = field(default_factory=list)
+
+    def write_controls(self, token: str) -> None:
+        self.done.append("both controls")
+
+    def write_synced(self, token: str) -> None:
+        self.done.append("synced")
+
+    def write_never_synced(self, token: str) -> None:
+        self.done.append("never synced")
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        self.failed = True
+        yield
+        self.failed = False
+
+    def probe_device(self) -> list[str]:
+        return [self.fails if self.failed else self.recovers] * 2
+
+    def cut(self) -> list[Cut]:
+        self.done.append("cut")
+        return [Cut(place, self.answered) for place in range(2)]
+
+    def wait_free(self) -> Sequence[Condition]:
+        return self.conditions
+
+
+def erred(station: Erring, monkeypatch: pytest.MonkeyPatch, *, passes: bool) -> tuple[DiskError, Proof]:
+    event = DiskError(DiskError.Options.model_validate({"passes": passes}))
+    engine = PaperEngine()
+    before = engine.state()
+
+    def ended(_: Any) -> frozenset[str]:
+        for service in RUNNING:
+            engine.signal(service)
+            engine.die(service)
+        return frozenset(state.identity for state in before.containers.values() if state.running)
+
+    def up() -> None:
+        for service in [*RUNNING, "job"]:
+            engine.start(service)
+
+    monkeypatch.setattr("persistence_tests.events.disk_error.ended", ended)
+    stack = stack_on(station)
+    stack.up = up
+    event.before_writes(stack)
+    event.prepare(stack)
+    event.apply(stack, Playing())
+    return event, event.prove(before, engine.state(), engine.seen)
+
+
+@pytest.mark.parametrize("passes", [False, True])
+def test_disks_that_erred_are_cut_and_mounted_afresh(monkeypatch: pytest.MonkeyPatch, passes: bool) -> None:
+    station = Erring()
+    event, proof = erred(station, monkeypatch, passes=passes)
+    assert (proof.problems, proof.unmet) == ((), ())
+    # What is never synced may not have had the time to reach the disk.
+    order = ["synced", "never synced", "cut"] if passes else ["both controls", "cut"]
+    assert station.done == order
+    assert [check.behaved for check in event.control_checks()] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("passes", "station", "problem"),
+    [
+        (False, Erring(answered="still writable"), "could still be written to after the cut"),
+        (False, Erring(conditions=(Condition(3, True),)), "nobody saw that the disks were let go of"),
+        (False, Erring(conditions=(Condition(3, False),) * 2), "was unmounted in an orderly way"),
+        (True, Erring(answered="still writable"), "could still be written to after the cut"),
+        (True, Erring(fails="written"), "the disk of files took writes all along"),
+        (True, Erring(recovers="Read-only file system"), "the disk of rows did not take writes again"),
+    ],
+)
+def test_an_error_that_did_not_come_or_stayed_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, passes: bool, station: Erring, problem: str
+) -> None:
+    assert problem in "; ".join(erred(station, monkeypatch, passes=passes)[1].problems)
+
+
+def test_an_error_comes_in_two_steps_unless_the_scenario_chooses() -> None:
+    assert [options["passes"] for options in DiskError.spread({"title": "T"})] == [False, True]
+    assert DiskError.spread({"passes": True}) == [{"passes": True}]
+
+
+def test_only_an_error_that_passes_needs_disks_of_another_kind() -> None:
+    declared = Media(size=32 << 20)
+    for passes in (False, True):
+        event = DiskError(DiskError.Options.model_validate({"passes": passes}))
+        assert event.media(declared) == replace(declared, thin=passes)

@@ -20,10 +20,15 @@ CAPABILITIES: Mapping[str, Any] = {
     "device_cgroup_rules": ["b 7:* rmw", "c 10:237 rmw"],
 }
 
-# One that is still mounted goes once it is unmounted: the kernel sees to that.
+# One that is still mounted goes once it is unmounted: the kernel sees to that. The file of a thin disk is nowhere to be
+# seen from here, but it begins with the name of the volume, which is nobody else's.
 DETACH = f"""
 for file in {DISKS}/*; do
+  [ -e "$file" ] || continue
   for device in $(losetup -n -O NAME -j "$file"); do losetup -d "$device"; done
+done
+losetup -n -O NAME,BACK-FILE | while read -r device file; do
+  case $file in */"$1"-[0-9]*) losetup -d "$device" ;; esac
 done
 """
 
@@ -41,7 +46,7 @@ def detach(engine: Engine, volume: str, labels: Mapping[str, str]) -> list[str]:
             engine,
             {DISKS: volume, "/dev": Path("/dev")},
             labels=labels,
-            command=["sh", "-ec", DETACH],
+            command=["sh", "-ec", DETACH, "sh", volume],
             writable=True,
             **CAPABILITIES,
         ) as container:

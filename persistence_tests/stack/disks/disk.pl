@@ -12,7 +12,8 @@ use constant PROBE => '.persistence-control-probe';
 
 my %do = (
     write_controls => \&write_controls, write_synced => \&write_synced, read_controls => \&read_controls,
-    cut => \&cut, wait_free => \&wait_free, probe => \&probe, room => \&room, release => \&release,
+    write_never_synced => \&write_never_synced, probe => \&probe, probe_device => \&probe_device,
+    cut => \&cut, wait_free => \&wait_free, room => \&room, release => \&release,
 );
 my $what = shift;
 $do{$what}->(@ARGV);
@@ -45,6 +46,12 @@ sub write_synced {
 sub write_controls {
     my ($token, @roots) = @_;
     write_synced($token, @roots);
+    write_never_synced($token, @roots);
+}
+
+# TOKEN MOUNTPOINT...
+sub write_never_synced {
+    my ($token, @roots) = @_;
     write_file("$_/" . LOST, $token, 0) for @roots;
 }
 
@@ -79,6 +86,17 @@ sub probe {
         }
         else { $said = "$!" }
         print "$root\t$said\n";
+    }
+}
+
+# MOUNTPOINT...: the same past the page cache, and nothing else is written out for it
+sub probe_device {
+    for my $root (@_) {
+        my $name  = "$root/" . PROBE;
+        my $said  = `LC_ALL=C dd if=/dev/zero of=$name bs=4096 count=1 oflag=direct 2>&1`;
+        my ($why) = $said =~ /^dd: .*: (.+)$/m;
+        unlink $name;
+        print "$root\t", $? == 0 ? 'written' : $why // 'nothing', "\n";
     }
 }
 

@@ -19,13 +19,15 @@ CONTROL_FILES = ".persistence-control-*"
 class Media:
     """`size` in bytes, of each disk. `noauto_da_alloc` is ext4's: a rename over a file, and a file that was emptied,
     then reach the disk without their bytes, as on other filesystems. `only` are the stores that lie on disks, by
-    their key in the Compose file or the source of the bind mount; empty: all that can.
+    their key in the Compose file or the source of the bind mount; empty: all that can. `thin`: what is not allocated
+    yet can be made to fail for a while; such a disk lies in memory, as much of it as is used.
     """
 
     size: int = DEFAULT_SIZE
     filesystem: Filesystem = "ext4"
     noauto_da_alloc: bool = False
     only: tuple[str, ...] = ()
+    thin: bool = False
 
     @property
     def options(self) -> str:
@@ -34,7 +36,7 @@ class Media:
 
     def __str__(self) -> str:
         options = f", {self.options}" if self.options else ""
-        return f"{self.filesystem}, {self.size // MEBIBYTE} MiB{options}"
+        return f"{self.filesystem}, {self.size // MEBIBYTE} MiB{options}{', in memory' if self.thin else ''}"
 
 
 @dataclass(frozen=True, slots=True)

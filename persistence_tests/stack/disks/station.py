@@ -33,33 +33,57 @@ if TYPE_CHECKING:
     from persistence_tests.stack.helper import Source
 
 FREE_SECONDS = 15.0
+THIN = "/thin"
 WORKSPACE = "/workspace"
 ENABLE = (
     "run on Linux with a Docker engine that may give a container SYS_ADMIN and loop devices "
     "(`persistence doctor` tries it)"
 )
 
+# Of a thin disk all that the filesystem keeps its records in is allocated, so that only writes of bytes and of new
+# directories fail; `packed_meta_blocks` has that at its beginning.
 MAKE = """
-name=$1 size=$2 filesystem=$3
-shift 3
+name=$1 size=$2 filesystem=$3 thin=$4
+shift 4
+directory={disks} lazy=lazy_itable_init=1,lazy_journal_init=1
+if [ "$thin" ]; then
+  directory={thin} lazy=$lazy,packed_meta_blocks=1
+  mkdir -p {thin}
+  mount -t tmpfs -o size="$thin" tmpfs {thin}
+fi
 for place; do
-  file={disks}/$name-$place
+  file=$directory/$name-$place
   truncate -s "$size" "$file"
   for attempt in 1 2 3 4 5 6 7 8; do  # another one may take the free device first
     device=$(losetup --find --show "$file") && break
   done
   [ -n "$device" ]
   case $filesystem in
-    ext4) mkfs.ext4 -q -F -b 4096 -m 0 -E lazy_itable_init=1,lazy_journal_init=1 "$device" ;;
+    ext4) mkfs.ext4 -q -F -b 4096 -m 0 -E $lazy "$device" ;;
     xfs)  mkfs.xfs -q -f "$device" ;;
   esac
+  if [ "$thin" ]; then
+    free='s/^  Free blocks: (.*, )?([0-9]+)-[0-9]+$/\\2/p'
+    blocks=$(dumpe2fs "$device" 2>/dev/null | sed -nE "$free" | head -n 1)
+    fallocate --length $((blocks * 4096)) "$file"
+  fi
   mkdir -p /mnt/"$place"
   mount -t "$filesystem" "$device" /mnt/"$place"
   rmdir /mnt/"$place"/lost+found 2>/dev/null || :  # else nothing is copied up from the image
   umount /mnt/"$place"
   echo "$device"
 done
-""".replace("{disks}", DISKS)
+""".replace("{disks}", DISKS).replace("{thin}", THIN)
+
+# No block that is free has a place in memory any more, and what is written to no longer has to be written: then nothing
+# gets a place that has none.
+FAIL = """
+for root; do fstrim "$root"; blockdev --flushbufs "$(findmnt -n -o SOURCE "$root")"; done
+for attempt in 1 2 3 4 5 6 7 8; do  # it may just be growing
+  mount -o remount,size=$(($(df -k --output=used {thin} | tail -n 1)))k {thin} && exit
+done
+exit 1
+""".replace("{thin}", THIN)
 
 FILL = """
 cp -a {workspace}/"$2"/. /mnt/"$1"/
@@ -103,6 +127,7 @@ class Station:
         self._identity = identity
         self._media = Media()
         self._mounted = False
+        self._thin = ""
         self._devices: list[str] = []
         self._holding: AbstractContextManager[Container] | None = None
         self._container: Container | None = None
@@ -111,12 +136,28 @@ class Station:
         """So many fresh, empty disks, by place; their devices."""
         self._media = media
         places = map(str, range(number))
+        if media.thin and media.filesystem != "ext4":
+            raise CapabilityLacking(
+                f"a disk with {media.filesystem} cannot be made to fail for a while",
+                remedy="let `stack.storage` have ext4",
+            )
+        self._thin = str(number * media.size) if media.thin else ""
         with engine_answers("making the crash disks"):
             self._engine.client.volumes.create(self._volume, labels={**self._labels, DISKS_LABEL: "true"})
         try:
             self._start()
             made = self._run(
-                ["sh", "-euc", MAKE, "sh", self._volume, str(media.size), media.filesystem, *places],
+                [
+                    "sh",
+                    "-euc",
+                    MAKE,
+                    "sh",
+                    self._volume,
+                    str(media.size),
+                    media.filesystem,
+                    self._thin,
+                    *places,
+                ],
             )
         except StackError as error:
             raise CapabilityLacking(
@@ -140,6 +181,24 @@ class Station:
         """
         self._mount()
         self._perl("write_controls", token, *self._roots)
+
+    def write_synced(self, token: str) -> None:
+        """The first of the two alone; the disks stay mounted here until `wait_free`."""
+        self._mount()
+        self._perl("write_synced", token, *self._roots)
+
+    def write_never_synced(self, token: str) -> None:
+        """The second alone."""
+        self._perl("write_never_synced", token, *self._roots)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Thin disks, mounted here: until the end every write fails that needs a block which has none yet."""
+        self._run(["sh", "-ec", FAIL, "sh", *self._roots])
+        try:
+            yield
+        finally:
+            self._run(["mount", "-o", f"remount,size={self._thin}", THIN])
 
     def cut(self, *, journal: bool = False) -> list[Cut]:
         """Cut every disk at once; with `journal` it is written out first, without what it promises of the bytes.
@@ -171,9 +230,8 @@ class Station:
     def beside(self, token: str) -> Iterator[None]:
         """The disks mounted here, beside the stack, and on each a file of ours that is synced with its directory;
         it stays there for `read_controls`."""
-        self._mount()
         try:
-            self._perl("write_synced", token, *self._roots)
+            self.write_synced(token)
             yield
         finally:
             self._unmount()
@@ -220,6 +278,10 @@ class Station:
     def probe(self) -> list[str]:
         """What a write of ours is answered on each disk: "written", or the error in the kernel's words."""
         return [said for _, said in self._perl("probe", *self._roots)]
+
+    def probe_device(self) -> list[str]:
+        """The same past the page cache: what the disk itself answers."""
+        return [said for _, said in self._perl("probe_device", *self._roots)]
 
     def close(self) -> list[str]:
         """Detach the disks; what could not be done, in words. Whoever still has one mounted keeps it until then."""

@@ -6,9 +6,13 @@
 #   polite   an index page with 200 for everything as long as /files/.maintenance is there; after five of them it
 #            makes /files/.told
 #   assuring 201 for every file that it is sent, be it kept or not
+#            which is synced with its directory where it can be
+#   syncing  syncs a file and its directory before it answers
+#   retrying the same, and where that fails once more
 #   sulking  keeps nothing more once it could not keep something
 use strict;
 use warnings;
+use Fcntl;
 use File::Basename;
 use File::Path 'make_path';
 use IO::Socket::INET;
@@ -29,14 +33,26 @@ sub written {
     my ($how, $path, $bytes) = @_;
     open my $file, "$how:raw", $path or return 0;
     print {$file} $bytes or return 0;
-    return close $file;
+    return $file->flush && synced($file) && close $file;
+}
+
+sub synced {
+    my ($file) = @_;
+    return 1 unless $behaviour =~ /^(?:assuring|syncing|retrying)$/;
+    return $file->sync || $behaviour eq 'retrying' && $file->sync;
+}
+
+sub synced_directory {
+    my ($path) = @_;
+    sysopen my $directory, dirname($path), O_RDONLY or return 0;
+    return synced($directory);
 }
 
 sub keep {
     my ($path, $bytes) = @_;
     make_path(dirname $path);
     my $part = dirname($path) . "/.$$.part";
-    return written('>', $part, $bytes) && rename $part, $path;
+    return written('>', $part, $bytes) && rename($part, $path) && synced_directory($path);
 }
 
 my $failed = 0;
