@@ -12,7 +12,7 @@ from benchmarks.figure import Figure
 from persistence_tests.errors import PersistenceError, UsageError
 
 REPORT = Path("reports/bench.json")
-MODULES = ("startup", "volume", "paths", "proxy", "memory", "run", "engines")
+MODULES = ("startup", "volume", "paths", "proxy", "memory", "run", "power_loss", "engines")
 
 
 def main(wanted: list[str]) -> int:
