@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.records import EventEnded
 from persistence_tests.run import epoch
+from persistence_tests.run.run import Run
+from persistence_tests.run.settings import Settings
+from persistence_tests.scenario import load
 from persistence_tests.stack import control
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
 from persistence_tests.stack.disks.station import Cut, Station
@@ -35,6 +41,7 @@ WEB = {
 POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
 AMID_UP: Entry = {"power-loss": {"during": "up", "strict": False}}
 AMID_DEPLOY: Entry = {"power-loss": {"command": "./deploy.sh", "at": "starting", "strict": False}}
+MEDIA = Path(__file__).parents[2] / "scenarios" / "media.persistence.yaml"
 EVENTS: dict[str, Entry] = {"at once": AT_ONCE, "strict": STRICT, "later": LATER}
 AMID: dict[str, Entry] = {"up": AMID_UP, "deploy": AMID_DEPLOY}
 
@@ -209,3 +216,47 @@ def test_a_killed_run_leaves_no_disk_once_it_is_cleaned_up(tmp_path: Path) -> No
     assert made_below(engine.client, tmp_path / "tmp") == []
     engine.close()
     assert disks_of(command.run) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("instant", range(20))
+def test_killed_at_any_instant_nothing_is_left_once_it_is_cleaned_up(tmp_path: Path, instant: int) -> None:
+    scenario = write_scenario(tmp_path, [AT_ONCE, STRICT], promise=FSYNCED)
+    line = random.Random(instant).randrange(1, 60)
+    command = Command("run", str(scenario), "--report-dir", str(tmp_path / "reports"), directory=tmp_path)
+    command.wait_for_line(line)
+    command.kill()
+    engine = Engine.connect()
+    mine = Leftovers(tuple(each for each in leftovers(engine).found if each.run == command.run))
+    assert remove(engine, mine) == []
+    assert made_below(engine.client, tmp_path / "tmp") == []
+    engine.close()
+    assert disks_of(command.run) == []
+
+
+@pytest.mark.soak
+def test_the_media_stack_outlives_a_hundred_power_cuts(tmp_path: Path) -> None:
+    variants: list[dict[str, Any]] = [
+        {"strict": False},
+        {"strict": True},
+        {"strict": False, "while": "writing"},
+    ]
+    events: list[Entry] = [{"power-loss": variants[cut % len(variants)]} for cut in range(100)]
+    document = YAML(typ="safe").load(MEDIA.read_text())
+    for rule, files in zip(document["writes"], (3, 3), strict=True):
+        rule |= {"files": files, "operations": ["create"]}
+        rule.pop("also", None)
+    document["writes"][1]["request"] = document["writes"][1]["request"]["create"]
+    document["stack"]["compose"] = str(MEDIA.parent / document["stack"]["compose"])
+    document |= {"events": events, "claims": {}}
+    file = tmp_path / "media.persistence.yaml"
+    file.write_text(json.dumps(document))
+    settings = Settings(report_dir=tmp_path / "reports", seed=7)
+    engine = Engine.connect()
+    with Run(settings, engine) as run, run.scenario(load(file)) as running:
+        judgements = list(running.judgements())
+    engine.close()
+    wrong = [(j.step, j.verdict, j.reasons, j.findings) for j in judgements if j.verdict is not Verdict.KEPT]
+    assert wrong == []
+    assert len(judgements) == 101
+    assert disks_of(run.identity) == []

@@ -77,6 +77,16 @@ class Command:
         """Until its history holds such a record."""
         self.wait_for(lambda: any(fields.items() <= line.items() for line in self.records(kind)))
 
+    def wait_for_line(self, number: int) -> None:
+        """Until its history has so many lines."""
+        self.wait_for(lambda: self._lines() >= number)
+
+    def _lines(self) -> int:
+        try:
+            return self.history.read_bytes().count(b"\n")
+        except (ValueError, OSError):
+            return 0
+
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The whole lines of its history so far."""
         try:
