@@ -222,7 +222,7 @@ def test_a_killed_run_leaves_no_disk_once_it_is_cleaned_up(tmp_path: Path) -> No
 @pytest.mark.parametrize("instant", range(20))
 def test_killed_at_any_instant_nothing_is_left_once_it_is_cleaned_up(tmp_path: Path, instant: int) -> None:
     scenario = write_scenario(tmp_path, [AT_ONCE, STRICT], promise=FSYNCED)
-    line = random.Random(instant).randrange(1, 60)
+    line = random.Random(instant).randrange(1, 40)
     command = Command("run", str(scenario), "--report-dir", str(tmp_path / "reports"), directory=tmp_path)
     command.wait_for_line(line)
     command.kill()
