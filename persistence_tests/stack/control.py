@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAMED_VOLUME = "persistence-control-named"
 EXTERNAL_VOLUME = "persistence-control-external"
 WAIT = 10.0
+ANSWER = 30.0
 POLL = 0.05
 
 PLACES: dict[Store, str] = {
@@ -107,7 +108,7 @@ class ControlService:
             if not running:
                 raise StackError(f"the control service {self.service} does not run")
             try:
-                output, complaints, exit_code = run_any(running[0], command, WAIT, user="0:0")
+                output, complaints, exit_code = run_any(running[0], command, ANSWER, user="0:0")
             except (ExecFailed, TimeoutError) as error:
                 raise StackError(f"the control service took no command: {error}") from error
             if exit_code != 0:
