@@ -7,10 +7,14 @@ from persistence_tests.events.deploy import Deploy
 from persistence_tests.events.disk_error import DiskError
 from persistence_tests.events.disk_full import DiskFull
 from persistence_tests.events.disk_read_only import DiskReadOnly
+from persistence_tests.events.engine_loss import EngineKill, EngineRestart
+from persistence_tests.events.host_loss import HostCrash, Reboot
+from persistence_tests.events.host_power_loss import HostPowerLoss
 from persistence_tests.events.image_upgrade import ImageUpgrade
 from persistence_tests.events.kill import Kill
 from persistence_tests.events.pause import Pause
 from persistence_tests.events.power_loss import PowerLoss
+from persistence_tests.events.prune import Prune
 from persistence_tests.events.rebuild import Rebuild
 from persistence_tests.events.recreate import DownUp, Recreate
 from persistence_tests.events.rename_project import RenameProject
@@ -30,5 +34,6 @@ EVENTS: dict[str, type[Event]] = {
         ImageUpgrade, UpChanged, Deploy, RenameProject,
         DownVolumes, VolumeRecreate, BackupRestore,
         PowerLoss, DiskFull, DiskReadOnly, DiskError,
+        EngineRestart, EngineKill, Reboot, HostCrash, HostPowerLoss, Prune,
     )
 }  # fmt: skip

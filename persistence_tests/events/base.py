@@ -149,8 +149,8 @@ class Event(ABC):
 
     `resets` says that the stack is torn down after the step, because the event was one on the project
     or on its volumes. One `on_disks` is one on crash disks, and reaches nothing else. Of one that `cuts` the
-    power, what is answered from its beginning on counts as never answered. `own_commands` are the options
-    that are commands of the stack's own.
+    power, what is answered from its beginning on counts as never answered. `isolations` are those in which it can be
+    had: some befall a whole Docker host. `own_commands` are the options that are commands of the stack's own.
     """
 
     name: ClassVar[str]
@@ -161,6 +161,7 @@ class Event(ABC):
     resets: ClassVar[bool] = False
     on_disks: ClassVar[bool] = False
     cuts: ClassVar[bool] = False
+    isolations: ClassVar[tuple[str, ...]] = ("override", "machine")
     own_commands: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any) -> None:
@@ -223,6 +224,9 @@ class Event(ABC):
 
     def before_writes(self, stack: Stack) -> None:  # noqa: B027  most events need nothing then
         """Bring about what must be there before anything of the step is written."""
+
+    def learn(self, stack: Stack) -> None:  # noqa: B027  most fates are known beforehand
+        """Ask the stack, which is up, for what the event's fate and its controls depend on."""
 
     def prepare(self, stack: Stack) -> None:  # noqa: B027  most events need nothing before they are watched
         """Bring about what the event needs, before the engine is watched."""

@@ -20,6 +20,7 @@ class DiskEvent(Event):
     """`begin` before anything else of it; `_held` is what the controls held, a pair a store, once they were read."""
 
     on_disks = True
+    isolations = ("override",)  # a machine has one disk, for all that it has
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from persistence_tests.duration import Duration
-from persistence_tests.events.base import Controls, During, Options, Pattern, Proof
-from persistence_tests.events.disk_event import DiskEvent, judge_cuts, station_of
+from persistence_tests.events.base import During, Pattern, Proof
+from persistence_tests.events.cut import CutOptions, PowerCut, spoken
+from persistence_tests.events.disk_event import station_of
 from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed, idle
-from persistence_tests.events.gate import After
 from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
 from persistence_tests.events.standstill import ended
 from persistence_tests.events.waiting import wait_healthy
-from persistence_tests.model.operation import PromiseClass
-from persistence_tests.stack.disks.disk import Media
-from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
+from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState
 
 if TYPE_CHECKING:
-    from persistence_tests.stack.disks.station import Condition, Cut
     from persistence_tests.stack.stack import Stack
 
-LONGEST_IDLE = 20.0
 KILLED = Wanted("kill", signal=9)
 VARIANTS: tuple[Mapping[str, Any], ...] = (
     {"noauto_da_alloc": False},
@@ -36,33 +29,7 @@ VARIANTS: tuple[Mapping[str, Any], ...] = (
 )
 
 
-def _short_enough(seconds: float) -> float:
-    if seconds > LONGEST_IDLE:
-        raise ValueError(
-            f"the kernel writes everything out after some 30 s, so that a later cut proves nothing; "
-            f"write at most {LONGEST_IDLE:g}s"
-        )
-    return seconds
-
-
-class PowerLossOptions(Options):
-    after: After | Annotated[Duration, AfterValidator(_short_enough)] | None = Field(  # type: ignore[assignment]
-        None,
-        description="How long nothing is done between the writes and the cut, such as `7s`: what is half on its way "
-        "to the disk then differs, as ext4 writes its journal every 5 s. With `while: writing`, what must have been "
-        "observed.",
-        examples=["7s", {"acknowledged": 20}],
-    )
-    noauto_da_alloc: bool = Field(
-        False,
-        description="Without ext4's habit of writing the bytes of a file before it is renamed over another: what the "
-        "stack would meet on other filesystems.",
-    )
-    strict: bool = Field(
-        False,
-        description="The journal still reaches the disk, the bytes do not: names are there whose bytes are not.",
-    )
-
+class PowerLossOptions(CutOptions):
     during: Literal["up"] | None = Field(
         None,
         description="`up`: the cut comes while Compose makes every container anew, as the first one has started.",
@@ -89,23 +56,8 @@ class PowerLossOptions(Options):
             raise ValueError("`during` and `command` name two moments; remove one of them")
         return self
 
-    @model_validator(mode="after")
-    def _waits_or_writes(self) -> PowerLossOptions:
-        if self.idle and self.while_ is not None:
-            raise ValueError("`after` a time nobody goes on meanwhile; remove `while`, or the time")
-        return self
 
-    @property
-    def awaited(self) -> After | None:
-        return self.after if isinstance(self.after, After) else None
-
-    @property
-    def idle(self) -> float:
-        """Seconds."""
-        return self.after if isinstance(self.after, float) else 0.0
-
-
-class PowerLoss(DiskEvent):
+class PowerLoss(PowerCut):
     """Every container is killed, so that nothing is acknowledged any more, and in the same moment the disks are cut,
     which the harness holds mounted: what the kernel had in memory goes. The containers are still there, as after a
     reboot, and `up` starts them. What does not lie on a disk, such as a container's writable layer, keeps what it has:
@@ -114,9 +66,6 @@ class PowerLoss(DiskEvent):
 
     name = "power-loss"
     summary = "the power goes: what had not reached the disks is lost, in all volumes at once"
-    controls = Controls(must_lose=Store.NEVER_SYNCED, must_keep=Store.SYNCED)
-    promise = PromiseClass.POWER_LOSS
-    cuts = True
     own_commands = ("command",)
 
     Options: ClassVar[type[PowerLossOptions]] = PowerLossOptions
@@ -124,8 +73,6 @@ class PowerLoss(DiskEvent):
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        self._cuts: list[Cut] = []
-        self._conditions: list[Condition] = []
         self._moment = Moment()
 
     @classmethod
@@ -139,28 +86,19 @@ class PowerLoss(DiskEvent):
         variants = [variant for variant in VARIANTS if not (busy and "after" in variant)]
         title = options.get("title")
         return [
-            {**options, **variant, **({"title": f"{title}{_spoken(variant)}"} if title else {})}
+            {**options, **variant, **({"title": f"{title}{spoken(variant)}"} if title else {})}
             for variant in variants
         ]
 
     def describe(self) -> str:
-        chosen = {key: value for key, value in self.options if key in ("noauto_da_alloc", "strict")}
         amid = self.options.during or self.options.command
         when = f" during `{amid}`" if amid else ""
         at = f', at "{self.options.at}"' if self.options.at else ""
-        return f"power-loss{when}{at}{_spoken({'after': self.options.idle, **chosen})}"
-
-    def media(self, declared: Media | None) -> Media | None:
-        media = declared or Media()
-        return replace(media, noauto_da_alloc=media.noauto_da_alloc or self.options.noauto_da_alloc)
-
-    def before_writes(self, stack: Stack) -> None:
-        # Later would be too late: a sync of ours would bring to the disk what the stack has not synced.
-        self.begin(stack).write_controls(self._token)
+        return f"power-loss{when}{at}{self.spoken_cut()}"
 
     def prepare(self, stack: Stack) -> None:
-        self._cuts, self._conditions, self._held, self._moment = [], [], [], Moment()
-        time.sleep(self.options.idle)
+        super().prepare(stack)
+        self._moment = Moment()
 
     def apply(self, stack: Stack, during: During) -> None:
         station = station_of(stack)
@@ -199,8 +137,7 @@ class PowerLoss(DiskEvent):
             expected = self.expected(before)
             case.judge(expected, ends=(KILLED, Wanted("die", exit_code=137)), begins=(START,))
             case.volumes(expected)
-        how = "journal written out" if self.options.strict else "nothing written out"
-        judge_cuts(case, self._stores, self._cuts, self._conditions, how)
+        self.judge_disks(case)
         return case.proof()
 
     def _cut_in_the_middle(self, case: Case) -> None:
@@ -216,17 +153,3 @@ class PowerLoss(DiskEvent):
             if old.running and (new is None or not new.running) and case.came_up:
                 case.problem(f"{case.who(key)} ran before the cut and does not any more")
         case.out_of_memory()
-
-
-def _spoken(variant: Mapping[str, Any]) -> str:
-    after = variant.get("after")
-    said = [
-        f" after {after:g} s idle"
-        if isinstance(after, float) and after
-        else f" after {after} idle"
-        if after
-        else "",
-        ", noauto_da_alloc" if variant.get("noauto_da_alloc") else "",
-        ", strict" if variant.get("strict") else "",
-    ]
-    return "".join(said)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
-from persistence_tests.errors import StackError, UsageError
+from persistence_tests.errors import EngineUnavailable, StackError, UsageError
 
 if TYPE_CHECKING:
     from persistence_tests.paths.http import HttpConfig
@@ -51,7 +51,7 @@ class Origin:
         """Raises NotConnected where the port is not published now."""
         try:
             host, port = self._stack.address(self._config.service, self._config.port)
-        except StackError as error:
+        except (StackError, EngineUnavailable) as error:
             raise NotConnected(error.what) from error
         return str(host), int(port)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from persistence_tests.stack.stack import Stack
 
-_MOUNTED_AT = "/persistence"
 _WITHIN = 2.0
 """Seconds: an answer may come before its bytes, and that alone loses nothing."""
 
@@ -60,7 +59,6 @@ class VolumePath:
     def __init__(self, name: str, config: VolumeConfig, stack: Stack) -> None:
         self._stack = stack
         self._config = config
-        self._root = "/".join(filter(None, (_MOUNTED_AT, config.under)))
         where = {"volume": config.volume} if config.volume is not None else {"bind": config.bind or ""}
         self.declared = PathDeclared(
             name,
@@ -80,8 +78,8 @@ class VolumePath:
             source = self._source()
             if not self._is_there(source):
                 return View(Tree(files).observations(names), f"{source} is not there")
-            with self._mounted(source) as container:
-                tree = list_by_archive(container, self._root, files)
+            with self._mounted(source) as (container, place):
+                tree = list_by_archive(container, self._root_in(place), files)
         except CannotList as error:
             return View({}, method, problem=str(error))
         except StackError as error:
@@ -93,8 +91,8 @@ class VolumePath:
             source = self._source()
             if not self._is_there(source):
                 return b""
-            with self._mounted(source) as container:
-                return read_by_archive(container, self._root, name, limit)
+            with self._mounted(source) as (container, place):
+                return read_by_archive(container, self._root_in(place), name, limit)
         except StackError:
             return b""
 
@@ -115,7 +113,7 @@ class VolumePath:
         from persistence_tests.stack.engine import engine_answers
 
         if isinstance(source, Path):
-            return source.exists()
+            return self._stack.holds(source)
         with engine_answers(f"looking for the volume {source}"):
             try:
                 self._stack.engine.client.api.inspect_volume(source)
@@ -123,7 +121,8 @@ class VolumePath:
                 return False
         return True
 
-    @contextmanager
-    def _mounted(self, source: str | Path) -> Iterator[Container]:
-        with self._stack.helper({_MOUNTED_AT: source}) as container:
-            yield container
+    def _mounted(self, source: str | Path) -> AbstractContextManager[tuple[Container, str]]:
+        return self._stack.opened(source)
+
+    def _root_in(self, place: str) -> str:
+        return "/".join(filter(None, (place, self._config.under)))

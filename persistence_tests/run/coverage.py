@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from persistence_tests.errors import StackError
@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 def off_disks(paths: Iterable[PathDeclared], stack: Stack) -> list[str]:
     """One sentence for each stored path whose root is not on one of the stack's crash disks."""
     laid = stack.laid
-    reached = {stack.volume(stored.volume) for stored, _ in laid.pairs} if laid else set()
+    if laid and laid.whole:
+        return list(_off(paths, stack, _Elsewhere(stack.identity.workspace)))
+    reached: set[str | None] = {stack.volume(stored.volume) for stored, _ in laid.pairs} if laid else set()
     return list(_off(paths, stack, reached))
 
 
-def _off(paths: Iterable[PathDeclared], stack: Stack, reached: set[str]) -> Iterator[str]:
+class _Elsewhere(Container[str | None]):
+    """Every place of a machine but what it has from outside."""
+
+    def __init__(self, workspace: str) -> None:
+        self._workspace = workspace
+
+    def __contains__(self, source: object) -> bool:
+        return source is None or not _is_below(str(source), self._workspace)
+
+
+def _off(paths: Iterable[PathDeclared], stack: Stack, reached: Container[str | None]) -> Iterator[str]:
     mounts = stack.mounts()
     for path in paths:
         if not path.stored:

@@ -141,6 +141,8 @@ class ScenarioRun:
             if self._epoch is not None and self._epoch.media != media:
                 self._epoch = None
             epoch = self._epoch or self._bring_up(media)
+            if epoch is not None:
+                event.learn(epoch.stack)
             began = StepBegan(
                 step,
                 event.name,

@@ -14,6 +14,17 @@ from persistence_tests.scenario.vocabulary import Vocabulary
 
 CLAIM_WORDS = ("writes", "directories", "mode")
 UP = "up"
+ISOLATIONS = {
+    "override": (
+        "befalls a whole Docker host, and yours is not the stack's alone",
+        "add `isolation: machine` to `stack`: the stack then has a Docker host of its own",
+    ),
+    "machine": (
+        "befalls single volumes, which have no disks of their own in a machine",
+        "write `host-power-loss`, which cuts all that the machine has, or remove `isolation: machine`",
+    ),
+}
+"""What is wrong with an event that an isolation does not have, and what to do."""
 
 
 def step_names(events: Iterable[str]) -> list[str]:
@@ -36,6 +47,7 @@ def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
     yield from _own_commands(document, vocabulary)
+    yield from _where(document, vocabulary)
     listed_events = list(events)
     yield from _claims(document, vocabulary, declared, listed_events)
     yield from _known(document, vocabulary, declared, listed_events)
@@ -134,7 +146,7 @@ def _promises(document: Document, vocabulary: Vocabulary, declared: list[str]) -
 def _own_commands(document: Document, vocabulary: Vocabulary) -> Iterator[Problem]:
     """Commands of the stack's own that would be refused once the run came to them."""
     stack = _mapping(document, "stack")
-    if "commands" in stack or not stack:
+    if "commands" in stack or stack.get("isolation") == "machine" or not stack:
         return
     found: list[Location] = [("stack", "setup")] if stack.get("setup") else []
     events = document.data.get("events")
@@ -147,9 +159,25 @@ def _own_commands(document: Document, vocabulary: Vocabulary) -> Iterator[Proble
         what = "the stack's own commands may not run: nothing says that they keep to the run's project"
         remedy = (
             "add `commands: follow-project` to `stack` if they use the COMPOSE_PROJECT_NAME, COMPOSE_FILE "
-            "and DOCKER_HOST that they are given, and no fixed names"
+            "and DOCKER_HOST that they are given, and no fixed names; else `isolation: machine`"
         )
         yield document.problem(location, what, remedy)
+
+
+def _where(document: Document, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Events that cannot be had with the scenario's isolation."""
+    stack = _mapping(document, "stack")
+    isolation = stack.get("isolation", "override")
+    events = document.data.get("events")
+    for place, entry in enumerate(events if isinstance(events, list) and stack else ()):
+        name = next(iter(entry), None) if isinstance(entry, dict) else entry
+        if not isinstance(name, str) or name not in vocabulary.events or isolation not in ISOLATIONS:
+            continue
+        if isolation in vocabulary.events[name].isolations:
+            continue
+        at: Location = ("events", place, name) if isinstance(entry, dict) else ("events", place)
+        what, remedy = ISOLATIONS[isolation]
+        yield document.problem(at, f"`{name}` {what}", remedy, key=isinstance(entry, dict))
 
 
 def _no_path(

@@ -6,7 +6,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from persistence_tests.duration import Duration
@@ -36,15 +36,6 @@ SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 Text = Annotated[str, Field(min_length=1)]
 
 Value = TypeVar("Value")
-
-
-def _isolation(value: Any) -> Any:
-    if value == "machine":
-        raise wrong(
-            "the stack cannot be isolated by `machine`, only by `override`",
-            "write `isolation: override`, or leave the key out",
-        )
-    return value
 
 
 def _unlike(values: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -88,8 +79,10 @@ class StackPart(Part):
     setup: tuple[Text, ...] = Field(
         default=(), description="Commands to run in the project directory once the stack is ready."
     )
-    isolation: Annotated[Literal["override"], BeforeValidator(_isolation)] = Field(
-        default="override", description="How the stack is kept apart from everything else on the engine."
+    isolation: Literal["override", "machine"] = Field(
+        default="override",
+        description="How the stack is kept apart from everything else: `override` runs it on your engine with names "
+        "and ports of its own; `machine` runs it as it stands in a Docker host of its own, a container.",
     )
     ready: ReadyPart | None = Field(
         default=None, description="How long the stack may take, and a URL that answers once it is ready."

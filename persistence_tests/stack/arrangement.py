@@ -100,7 +100,7 @@ def arranged(
         env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
         env=spec.env,
     )
-    document = preparation.with_control(plan.override, identity, edition)
+    document = preparation.with_control(plan.override, identity, identity.labels, edition)
     made = Arrangement(spec, identity, project, original, plan, document, compose, plan.changes, {}, {})
     settled = _settled(made)
     return labelled(on_disks(settled, laid_on) if laid_on else settled, image_volumes or {})

@@ -16,6 +16,7 @@ from persistence_tests.stack import buildcache, workspace
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.feed import SECOND, nanoseconds
 from persistence_tests.stack.identity import RUN_LABEL, STACK_LABEL, WORKSPACE_LABEL
+from persistence_tests.stack.machine import snapshot
 from persistence_tests.stack.teardown import remove_labelled
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Leftovers:
 def leftovers(engine: Engine, *, cache: bool = False) -> Leftovers:
     """Everything on the engine with a run's label, and the workspaces on this machine; of live runs too.
 
-    The layers kept for the next build are in it only where `cache` is asked for.
+    The layers kept for the next build, and the disks kept for the next machine, are in it only where `cache` is asked
+    for.
     """
     api = engine.client.api
     filters = {"label": RUN_LABEL}
@@ -96,7 +98,8 @@ def leftovers(engine: Engine, *, cache: bool = False) -> Leftovers:
     ]
     found += _workspaces({labels.get(WORKSPACE_LABEL, "") for _, _, labels, _ in listed})
     if cache:
-        found += [Leftover("cache", tag, "", "", None, False) for tag in buildcache.kept(engine)]
+        kept = [*buildcache.kept(engine), *snapshot.volumes(engine)]
+        found += [Leftover("cache", name, "", "", None, False) for name in kept]
     return Leftovers(tuple(found))
 
 
@@ -113,7 +116,9 @@ def remove(engine: Engine, leftovers: Leftovers) -> list[str]:
             workspace.remove(Path(leftover.name), engine, labels)
         except StackError as error:
             failures.append(error.what)
-    return failures + buildcache.forget(engine, [cached.name for cached in leftovers.of_kind("cache")])
+    cached = {leftover.name for leftover in leftovers.of_kind("cache")}
+    disks = cached & set(snapshot.volumes(engine)) if cached else set()
+    return failures + snapshot.forget(engine, disks) + buildcache.forget(engine, cached - disks)
 
 
 def _ago(age: float | None) -> str:

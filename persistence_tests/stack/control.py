@@ -6,6 +6,7 @@ which a store did not behave as the engine is known to behave proves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,15 @@ def external_volume(identity: Identity) -> str:
     return identity.prefixed("control")
 
 
-def override(identity: Identity, context: Path, edition: int = 0) -> dict[str, dict[str, Any]]:
+def override(
+    identity: Identity, context: Path, own: Mapping[str, str], edition: int = 0
+) -> dict[str, dict[str, Any]]:
     """What the override file says of the control service: its part of `services` and of `volumes`.
 
-    Of another `edition` its image and its container are others, so that `up` makes it anew.
+    `own` are the labels by which it is known. Of another `edition` its image and its container are others, so that
+    `up` makes it anew.
     """
-    labels = {**identity.labels, EDITION_LABEL: str(edition)}
+    labels = {**own, EDITION_LABEL: str(edition)}
     service = {
         "build": {"context": str(context), "labels": labels},
         "command": ["sleep", "infinity"],
@@ -59,13 +63,13 @@ def override(identity: Identity, context: Path, edition: int = 0) -> dict[str, d
         "labels": labels,
         "volumes": [
             {"type": "tmpfs", "target": PLACES[Store.TMPFS]},
-            {"type": "volume", "target": PLACES[Store.ANONYMOUS], "volume": {"labels": identity.labels}},
+            {"type": "volume", "target": PLACES[Store.ANONYMOUS], "volume": {"labels": dict(own)}},
             {"type": "volume", "source": NAMED_VOLUME, "target": PLACES[Store.NAMED]},
             {"type": "volume", "source": EXTERNAL_VOLUME, "target": PLACES[Store.EXTERNAL]},
         ],
     }
     volumes = {
-        NAMED_VOLUME: {"labels": identity.labels},
+        NAMED_VOLUME: {"labels": dict(own)},
         EXTERNAL_VOLUME: {"name": external_volume(identity), "external": True},
     }
     return {"services": {CONTROL_SERVICE: service}, "volumes": volumes}

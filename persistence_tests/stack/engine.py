@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class Engine:
         import docker
         from docker.errors import DockerException
 
+        _mend_connecting()
         try:
             _knock(chosen)
             client = docker.from_env(
@@ -70,6 +71,16 @@ class Engine:
                 remedy="start Docker, or name another engine with --engine or DOCKER_HOST",
             ) from error
         return cls(client, chosen)
+
+    def answers(self) -> bool:
+        """Whether it does at this moment."""
+        import requests
+        from docker.errors import DockerException
+
+        try:
+            return bool(self.client.ping())
+        except (DockerException, requests.RequestException, OSError):
+            return False
 
     def close(self) -> None:
         self.client.close()
@@ -193,6 +204,25 @@ def engine_answers(doing: str) -> Iterator[None]:
         ) from error
     except DockerException as error:
         raise StackError(f"the engine refused while {doing}: {_reason(error)}") from error
+
+
+@cache
+def _mend_connecting() -> None:
+    """The SDK leaves a socket open that could not be connected; an engine that is away for a while is asked often."""
+    from docker.transport import unixconn
+
+    class Connection(unixconn.UnixHTTPConnection):
+        def connect(self) -> None:
+            reaching = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                reaching.settimeout(self.timeout)
+                reaching.connect(self.unix_socket)
+            except BaseException:
+                reaching.close()
+                raise
+            self.sock = reaching
+
+    unixconn.UnixHTTPConnection = Connection  # type: ignore[misc]
 
 
 def _knock(url: str) -> None:

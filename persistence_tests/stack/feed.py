@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
 from persistence_tests.stack.engine import engine_answers
-from persistence_tests.stack.identity import STACK_LABEL
 from persistence_tests.stack.state import EngineEvent
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class EventFeed:
     """Events of one stack's containers, and of all volumes, images and networks; commands run in containers
     (health checks among them) are left out."""
 
-    def __init__(self, engine: Engine, project: str) -> None:
+    def __init__(self, engine: Engine, owns: Callable[[Mapping[str, str]], bool]) -> None:
+        """`owns` says by its labels whether a container is one of the stack's."""
         self._engine = engine
-        self._project = project
+        self._owns = owns
         self._began = nanoseconds(engine.now())
         self._events: dict[Key, EngineEvent] = {}
         self._latest = self._began
@@ -115,7 +116,7 @@ class EventFeed:
     def _keep(self, raw: dict[str, Any]) -> None:
         event = _event(raw)
         self._latest = max(self._latest, event.nanoseconds)
-        foreign = event.kind == "container" and event.attributes.get(STACK_LABEL) != self._project
+        foreign = event.kind == "container" and not self._owns(event.attributes)
         if not foreign:
             self._events[(event.nanoseconds, event.kind, event.action, event.identity)] = event
 

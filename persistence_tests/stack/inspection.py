@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from persistence_tests.stack.engine import Engine
 
+PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 VOLUME = "com.docker.compose.volume"

@@ -131,7 +131,7 @@ def _stand_in(place: Path, replaced: Path) -> None:
         place.mkdir(parents=True)
 
 
-def bound(binds: Iterable[isolation.Bind], spec: StackSpec, workspace: Path, source: str) -> Path:
+def bound(binds: Iterable[isolation.Bind], spec: StackSpec, identity: Identity, source: str) -> Path:
     """The workspace's directory of a bind mount, named as in the Compose file; StackError where there is none."""
     binds = [bind for bind in binds if bind.inside is not None]
     wanted = posixpath.normpath(posixpath.join(spec.project_directory, Path(source).expanduser()))
@@ -141,7 +141,7 @@ def bound(binds: Iterable[isolation.Bind], spec: StackSpec, workspace: Path, sou
             posixpath.normpath(bind.source),
             posixpath.normpath(posixpath.join(spec.project_directory, inside)),
         ):
-            return Path(posixpath.normpath(workspace / inside))
+            return Path(posixpath.normpath(posixpath.join(identity.project_directory, inside)))
     known = ", ".join(sorted({str(bind.inside) for bind in binds}))
     raise StackError(f"the stack has no bind mount {source!r}", remedy=f"it has: {known or 'none'}")
 
@@ -182,8 +182,10 @@ def moved(path: Path, spec: StackSpec, identity: Identity) -> Path:
     return path.absolute() if inside is None else Path(identity.project_directory) / inside
 
 
-def with_control(document: dict[str, Any], identity: Identity, edition: int = 0) -> dict[str, Any]:
-    own = control.override(identity, Path(identity.workspace) / "control", edition)
+def with_control(
+    document: dict[str, Any], identity: Identity, labels: Mapping[str, str], edition: int = 0
+) -> dict[str, Any]:
+    own = control.override(identity, Path(identity.workspace) / "control", labels, edition)
     return {**document, **{part: {**(document.get(part) or {}), **own[part]} for part in own}}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,34 +12,20 @@ from typing import TYPE_CHECKING, Any
 from persistence_tests.errors import StackError, StackRefused
 from persistence_tests.model.records import StackPrepared
 from persistence_tests.model.secrets import Secrets
-from persistence_tests.stack import (
-    buildcache,
-    control,
-    images,
-    isolation,
-    preparation,
-    readiness,
-    workspace,
-)
-from persistence_tests.stack.arrangement import (
-    Arrangement,
-    arranged,
-    labelled,
-    on_disks,
-    planned,
-    write_override,
-)
-from persistence_tests.stack.commands import COMMAND_TIMEOUT, run_command
+from persistence_tests.stack import control, images, isolation, preparation, readiness, workspace
+from persistence_tests.stack.arrangement import Arrangement, write_override
+from persistence_tests.stack.beginning import begin
+from persistence_tests.stack.commands import COMMAND_TIMEOUT
 from persistence_tests.stack.compose import UP_TIMEOUT
 from persistence_tests.stack.control import ControlService
 from persistence_tests.stack.disks.disk import Media
-from persistence_tests.stack.disks.laying import Laid, lay
+from persistence_tests.stack.disks.laying import Laid
 from persistence_tests.stack.engine import Engine, engine_answers
 from persistence_tests.stack.feed import EventFeed
 from persistence_tests.stack.helper import Source, helper
-from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity, project_name
+from persistence_tests.stack.host import Host
+from persistence_tests.stack.identity import CONTROL_SERVICE, Identity
 from persistence_tests.stack.inspection import (
-    ONEOFF,
     SERVICE,
     engine_state,
     mounted_volumes,
@@ -49,13 +35,14 @@ from persistence_tests.stack.inspection import (
 )
 from persistence_tests.stack.interruption import Interruption
 from persistence_tests.stack.logs import logs
+from persistence_tests.stack.machine.container import Machine
+from persistence_tests.stack.machine.host import MachineHost
 from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.redaction import redacted
-from persistence_tests.stack.references import common_ancestor, outside_references
+from persistence_tests.stack.references import outside_references
 from persistence_tests.stack.signalling import signal_main_process
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.state import EngineState
-from persistence_tests.stack.teardown import remove_labelled
 from persistence_tests.stack.watch import EventWatch
 
 if TYPE_CHECKING:
@@ -68,16 +55,12 @@ RENAMED = "renamed"
 class Stack:
     """Made by `Stack.prepare`; close it whatever happens. Not thread-safe, save for looking things up."""
 
-    def __init__(
-        self, engine: Engine, arrangement: Arrangement, taken_subnets: Sequence[str], secrets: Secrets
-    ) -> None:
-        self.engine = engine
+    def __init__(self, host: Host, arrangement: Arrangement, secrets: Secrets) -> None:
+        self._host = host
         self.control = ControlService(self)
         self.secrets = secrets
-        self._taken_subnets = taken_subnets
         self._recorded: set[str] = set()
         self._built = False
-        self._layers: dict[str, str] = {}
         self._image_volumes: dict[str, list[str]] = {}
         self._feed: EventFeed | None = None
         self._first: Arrangement | None = None
@@ -95,48 +78,9 @@ class Stack:
 
         Raises StackRefused with everything that cannot be isolated, StackError where Compose cannot read the files.
         """
-        if spec.isolation != "override":
-            raise StackRefused(
-                f"the isolation {spec.isolation!r} is not known", remedy="use `isolation: override`"
-            )
         secrets = Secrets() if secrets is None else secrets
-        project = project_name(run, scenario)
-        directory = spec.project_directory
-        resolved = preparation.resolve(spec, engine, project, secrets)
-        references = outside_references(spec.compose, directory)
-        below = directory.relative_to(common_ancestor(directory, references))
-        root = workspace.create(run)
-        identity = Identity(run, project, str(root), str(root / "stack" / below))
-        try:
-            return cls._isolated(spec, engine, identity, resolved, references, secrets)
-        except BaseException:
-            workspace.remove(root, None, {})
-            raise
-
-    @classmethod
-    def _isolated(
-        cls,
-        spec: StackSpec,
-        engine: Engine,
-        identity: Identity,
-        resolved: preparation.Resolved,
-        references: Sequence[Path],
-        secrets: Secrets,
-    ) -> Stack:
-        taken = preparation.subnets(engine)
-        plan = planned(spec, identity, resolved, taken, engine)
-        changes = preparation.copy(spec, identity, plan, resolved.original)
-        workspace.copy_references(references, spec.project_directory, Path(identity.project_directory))
-        control.write_context(Path(identity.workspace) / "control", engine.helper_image)
-        try:
-            made = arranged(spec, identity, identity.project, resolved.original, plan, engine)
-        except StackError as error:
-            raise StackRefused(
-                f"the copy of the project directory cannot be used: {error.what}",
-                where=str(spec.compose[0]),
-                remedy="keep every file that the Compose files name below the project directory",
-            ) from error
-        return cls(engine, replace(made, changes=(*made.changes, *changes)), taken, secrets)
+        host, arrangement = begin(spec, engine, run, scenario, secrets)
+        return cls(host, arrangement, secrets)
 
     def _adopt(self, arrangement: Arrangement) -> None:
         self._arrangement = arrangement
@@ -150,14 +94,37 @@ class Stack:
         self.config = arrangement.config
         self.prepared = StackPrepared(
             project=self.project,
-            isolation=self.spec.isolation,
-            engine=self.engine.describe(),
+            isolation=self._host.isolation,
+            engine=self._host.describe(),
             original=redacted(self._arrangement.original),
             isolated=redacted(self._arrangement.isolated),
             changes=self._arrangement.changes,
         )
 
     # How it stands
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that it runs on. Raises StackError where that is in a machine which is not there yet."""
+        return self._host.engine
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that it runs in. Raises StackError where it has none of its own."""
+        if isinstance(self._host, MachineHost):
+            return self._host.machine
+        raise StackError("the stack has no machine of its own", remedy="add `isolation: machine` to `stack`")
+
+    def restock(self) -> None:
+        """Have on the engine, as from a registry, what the stack needs and does not make: images, external volumes."""
+        if isinstance(self._host, MachineHost):
+            self._host.supply(self._arrangement)
+        self._make_external()
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the Compose files, or their directory, are others than at first."""
+        return self._first is not None
 
     def edit(self, changes: Mapping[str, Any] | None = None, file: str | None = None) -> None:
         """From now on, until `reset`, the Compose files are others; nothing on the engine changes by that.
@@ -182,7 +149,7 @@ class Stack:
 
         Raises StackError where a bind mount of the project directory is absolute: it would not follow.
         """
-        before = preparation.unaided(self.spec, self.identity, self.engine)
+        before = preparation.unaided(self.spec, self.identity, self._host.outer)
         if staying := preparation.absolute_binds(before, self.spec.project_directory):
             raise StackError(
                 f"what becomes of {', '.join(staying)} cannot be said: an absolute path into the project directory "
@@ -192,10 +159,11 @@ class Stack:
         renamed = self.workspace.rename(self.workspace.with_name(f"{self.workspace.name}-{RENAMED}"))
         try:
             identity = replace(self.identity, project_directory=str(renamed))
-            after = preparation.unaided(self.spec, identity, self.engine)
+            after = preparation.unaided(self.spec, identity, self._host.outer)
             follows = after["name"] != before["name"]
             self._editions += 1
-            project = f"{self.identity.project}-{RENAMED}" if follows else self.project
+            own = f"{self.identity.project}-{RENAMED}" if follows else self.project
+            project = self._host.project(own, after["name"])
             self._rearrange(self.spec, identity, project)
         except BaseException:
             renamed.rename(self.workspace)
@@ -208,16 +176,15 @@ class Stack:
                 f"the edit names files outside the project directory: {', '.join(sorted(map(str, beyond)))}",
                 remedy="name files below the project directory",
             )
-        resolved = preparation.resolve(spec, self.engine, project, self.secrets)
-        plan = planned(spec, identity, resolved, self._taken_subnets, self.engine)
+        resolved = preparation.resolve(spec, self._host.outer, project, self.secrets)
+        plan = self._host.planned(spec, identity, resolved)
         preparation.copy_files(plan, identity)
-        made = arranged(
+        made = self._host.arranged(
             spec,
             identity,
             project,
             resolved.original,
             plan,
-            self.engine,
             edition=self._editions,
             image_volumes=self._image_volumes,
             laid_on=self._arrangement.disks,
@@ -237,18 +204,18 @@ class Stack:
         """Build the images, and fetch those that are not built; once."""
         if self._built:
             return
+        self._make_host()
         self.compose.run("build", timeout=UP_TIMEOUT)
-        # The engine would make the anonymous volumes that images declare without a label.
         self._image_volumes = images.declared_volumes(self.engine, self.compose, self.config)
-        if (settled := labelled(self._arrangement, self._image_volumes)) is not self._arrangement:
+        settled = self._host.with_volumes_of_images(self._arrangement, self._image_volumes)
+        if settled is not self._arrangement:
             self._adopt(settled)
-        built = images.built(self.config, self.project)
-        built.pop(CONTROL_SERVICE)
-        self._layers = buildcache.layers_below_labels(self.engine, built)
+        self._host.built(self)
         self._built = True
 
     def start(self) -> None:
         """Bring the stack up for the first time; returns when it is started, not when it is ready."""
+        self._make_host()
         self.build()
         _ = self.feed
         self._make_external()
@@ -260,8 +227,8 @@ class Stack:
         if media is None:
             return
         self._off_disks = self._arrangement
-        self.laid = lay(self.engine, self.identity, self.config, self.workspace, media)
-        self._adopt(on_disks(self._arrangement, self.laid.pairs))
+        self.laid, arrangement = self._host.lay_on(self._arrangement, media)
+        self._adopt(arrangement)
 
     def up(self, *arguments: str) -> None:
         """`docker compose up -d ARGUMENTS`."""
@@ -277,13 +244,10 @@ class Stack:
         if self._feed is not None:
             self._feed.close()
             self._feed = None
-        buildcache.keep(self.engine, str(self.spec.project_directory), self._layers)
         settle = SETTLE if self.compose.interrupted else 0.0
-        failures = remove_labelled(
-            self.engine, self.identity.run, self.identity.project, self._recorded, settle=settle
-        )
+        failures = self._host.close(self.identity, self._recorded, settle)
         try:
-            workspace.remove(Path(self.identity.workspace), self.engine, self.identity.labels)
+            workspace.remove(Path(self.identity.workspace), self._host.outer, self.identity.labels)
         except StackError as error:
             failures.append(error.what)
         if failures:
@@ -298,10 +262,7 @@ class Stack:
 
         Raises StackError with all that would not go.
         """
-        self.record_volumes()
-        failures = remove_labelled(
-            self.engine, self.identity.run, self.identity.project, self._recorded, images=False
-        )
+        failures = self._host.reset(self)
         if failures:
             raise StackError(
                 "the stack could not be taken down between two steps:\n"
@@ -310,7 +271,7 @@ class Stack:
                 remedy="run `persistence clean`",
             )
         self._recorded.clear()
-        workspace.empty(self.workspace, self.engine, self.identity.labels)
+        workspace.empty(self.workspace, self._host.outer, self.identity.labels)
         if self._first is not None:
             # Its images bear what was edited, its tags another project's name.
             self._adopt(self._first)
@@ -356,7 +317,7 @@ class Stack:
         for container in self.containers(owner):
             published = (container.attrs["NetworkSettings"].get("Ports") or {}).get(f"{port}/tcp")
             if published:
-                return self.engine.host, int(published[0]["HostPort"])
+                return self._host.address(published[0])
         declared = {p["target"] for p in (self.config["services"].get(owner) or {}).get("ports") or ()}
         raise StackError(
             f"port {port} of {service} is not published"
@@ -381,7 +342,11 @@ class Stack:
 
     def bind(self, source: str) -> Path:
         """The workspace's directory of a bind mount, named as in the Compose file."""
-        return preparation.bound(self._arrangement.plan.binds, self.spec, self.workspace, source)
+        return self._host.bind(self._arrangement, source)
+
+    def holds(self, path: Path) -> bool:
+        """Whether a directory that `bind` named is there."""
+        return self._host.holds(path)
 
     def bind_source(self, source: str) -> Source:
         """The same; where it lies on a crash disk, the volume that stands for it."""
@@ -445,13 +410,13 @@ class Stack:
     @contextmanager
     def watch(self) -> Iterator[EventWatch]:
         """Watch the engine's events; `finish()` returns those of this stack."""
-        yield EventWatch(self.feed, self.identity.project, self.recorded_volumes)
+        yield EventWatch(self.feed, self._host, self.recorded_volumes)
 
     @property
     def feed(self) -> EventFeed:
         """The engine's events since the stack was first started or asked for them."""
         if self._feed is None:
-            self._feed = EventFeed(self.engine, self.identity.project)
+            self._feed = EventFeed(self.engine, self._host.owns)
         return self._feed
 
     # What is done to it
@@ -479,7 +444,7 @@ class Stack:
 
         Raises StackRefused unless the scenario says that its commands follow the project, and where one does not.
         """
-        return run_command(self, line, timeout, env, interruption)
+        return self._host.command(self, line, timeout, env, interruption)
 
     def signal_main_process(self, container: Container, signal: str) -> None:
         """Send a signal ("SIGKILL") to a container's main process from the host, so that its restart policy acts.
@@ -492,13 +457,23 @@ class Stack:
         """A created, not started helper container with the stack's labels; see `helper.helper`."""
         return helper(self.engine, mounts, labels=self._helper_labels(), **options)
 
+    def opened(self, source: Source) -> AbstractContextManager[tuple[Container, str]]:
+        """A container whose archive has a volume or a mounted directory, and the place where it has it."""
+        return self._host.opened(self, source)
+
     @property
     def _own(self) -> list[str]:
-        return [f"{RUN_LABEL}={self.identity.run}", f"{STACK_LABEL}={self.identity.project}"]
+        return self._host.volume_labels()
 
     @property
     def _lasting(self) -> list[str]:
-        return [*self._own, f"{ONEOFF}=False"]
+        return self._host.container_labels(self.project)
+
+    def _make_host(self) -> None:
+        """The facts of its engine are known once it is there."""
+        self._host.make(self._arrangement)
+        if self.prepared.engine != (engine := self._host.describe()):
+            self.prepared = replace(self.prepared, engine=engine)
 
     def _helper_labels(self) -> dict[str, str]:
         return self.identity.labels

@@ -90,7 +90,7 @@ def _remove_once(
     for entry in images:
         what = f"image {entry['Id'][:19]}"
         # Busy is also one that another of them is built on: it goes in the next pass.
-        failures += _removed(what, partial(api.remove_image, entry["Id"], force=True), patience=0.5)
+        failures += removed(what, partial(api.remove_image, entry["Id"], force=True), patience=0.5)
     return len(containers) + len(networks) + len(names) + len(images), failures
 
 
@@ -127,11 +127,11 @@ def _name(container: dict[str, Any]) -> str:
 def _all_removed(actions: Iterable[tuple[str, Callable[[], Any]]]) -> list[str]:
     """What would not go, in words; all is tried at once, as the engine mostly waits."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        tried = [pool.submit(_removed, what, action) for what, action in actions]
+        tried = [pool.submit(removed, what, action) for what, action in actions]
         return [failure for each in tried for failure in each.result()]
 
 
-def _removed(what: str, action: Callable[[], Any], patience: float = BUSY) -> list[str]:
+def removed(what: str, action: Callable[[], Any], patience: float = BUSY) -> list[str]:
     """Try until it is gone or was already; what is still busy (a mount, a removal under way) is tried again."""
     import requests
     from docker.errors import APIError, DockerException, NotFound

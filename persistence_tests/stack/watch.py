@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from persistence_tests.stack.feed import EventFeed
-from persistence_tests.stack.identity import HELPER_LABEL, STACK_LABEL
+from persistence_tests.stack.identity import HELPER_LABEL
 from persistence_tests.stack.state import EngineEvent
+
+
+class Owner(Protocol):
+    """Who says what on an engine is the stack's; see `host.Host`."""
+
+    def owns(self, labels: Mapping[str, str]) -> bool: ...
+
+    def owns_name(self, name: str) -> bool: ...
 
 
 class EventWatch:
     """The events from its making on. `volumes` says, when asked, which volumes are the stack's."""
 
-    def __init__(self, feed: EventFeed, project: str, volumes: Callable[[], set[str]]) -> None:
+    def __init__(self, feed: EventFeed, owner: Owner, volumes: Callable[[], set[str]]) -> None:
         self._feed = feed
-        self._project = project
+        self._owner = owner
         self._volumes = volumes
         self._began = feed.now()
         self._finished: list[EngineEvent] | None = None
@@ -25,21 +34,18 @@ class EventWatch:
         Helper containers and what they mount are left out, and so are commands run in containers.
         """
         if self._finished is None:
-            self._finished = of_stack(self._feed.since(self._began), self._project, self._volumes())
+            self._finished = of_stack(self._feed.since(self._began), self._owner, self._volumes())
         return self._finished
 
 
-def of_stack(events: Iterable[EngineEvent], project: str, volumes: set[str]) -> list[EngineEvent]:
+def of_stack(events: Iterable[EngineEvent], owner: Owner, volumes: set[str]) -> list[EngineEvent]:
     """Those of `events` that are a stack's; `volumes` are the names of its volumes that are known already."""
     events = list(events)
-    labelled = [e for e in events if e.kind == "container" and e.attributes.get(STACK_LABEL) == project]
+    labelled = [e for e in events if e.kind == "container" and owner.owns(e.attributes)]
     helpers = {event.identity for event in labelled if HELPER_LABEL in event.attributes}
     containers = {event.identity for event in labelled} - helpers
     mounts = [event for event in events if event.kind == "volume" and "container" in event.attributes]
     volumes = volumes | {event.identity for event in mounts if event.attributes["container"] in containers}
-
-    def is_named(name: str) -> bool:
-        return name.startswith((f"{project}_", f"{project}-", f"{project}/"))
 
     def is_own(event: EngineEvent) -> bool:
         if event.attributes.get("container") in helpers:
@@ -48,10 +54,8 @@ def of_stack(events: Iterable[EngineEvent], project: str, volumes: set[str]) -> 
             case "container":
                 return event.identity in containers
             case "volume":
-                return event.identity in volumes or is_named(event.identity)
+                return event.identity in volumes or owner.owns_name(event.identity)
             case _:
-                return event.attributes.get(STACK_LABEL) == project or is_named(
-                    event.attributes.get("name", "")
-                )
+                return owner.owns(event.attributes) or owner.owns_name(event.attributes.get("name", ""))
 
     return [event for event in events if is_own(event)]

@@ -168,6 +168,17 @@ def copy_project(
         ) from error
 
 
+def copy_trees(trees: Iterable[Path], project: Path, target: Path) -> None:
+    """Copy directories from outside the project directory to the same place relative to its copy.
+
+    What of them is the project directory is there already. Left out is what `copy_project` leaves out.
+    """
+    skip = [project, Path(tempfile.gettempdir()).resolve(), Path.cwd() / "reports"]
+    for tree in trees:
+        place = Path(os.path.normpath(target / os.path.relpath(tree, project)))
+        copy_project(tree, place, (), (), [path for path in skip if path != tree])
+
+
 def copy_references(references: Iterable[Path], project: Path, target: Path) -> None:
     """Copy single files from outside the project directory to the same place relative to its copy."""
     for path in references:

@@ -22,7 +22,7 @@ from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.spec import StackSpec
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Delta, EngineState
-from tests.stacks.box_scenario import ON_DISKS
+from tests.stacks.box_scenario import IN_MACHINES, ON_DISKS
 from tests.stacks.during import Silent
 
 pytestmark = pytest.mark.engine
@@ -84,7 +84,9 @@ CHANGING = frozenset({"image-upgrade", "up-changed", "rename-project", "deploy"}
 """They leave another stack behind than the one that all tests here share: test_changed_stack.py has them."""
 
 CASES = [
-    pytest.param(name, OPTIONS.get(name, {}), id=name) for name in EVENTS if name not in CHANGING | ON_DISKS
+    pytest.param(name, OPTIONS.get(name, {}), id=name)
+    for name in EVENTS
+    if name not in CHANGING | ON_DISKS | IN_MACHINES
 ]
 CASES += [
     pytest.param("kill", {}, id="kill all"),

@@ -6,6 +6,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,6 +76,14 @@ class TinyStack:
 
     def bind(self, source: str) -> Path:
         return self.workspace / source
+
+    def holds(self, path: Path) -> bool:
+        return path.exists()
+
+    @contextmanager
+    def opened(self, source: Any) -> Iterator[tuple[Any, str]]:
+        with self.helper({"/persistence": source}) as container:
+            yield container, "/persistence"
 
     def helper(self, mounts: Any, **options: Any) -> Any:
         return self.engine.helper(mounts, labels=self.identity.labels, **options)

@@ -30,14 +30,14 @@ from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.stack import Stack
 from persistence_tests.stack.state import Store
 from tests.stacks.bench import Bench, bench
-from tests.stacks.box_scenario import ON_DISKS, RESTORED, every_entry, write_scenario
+from tests.stacks.box_scenario import IN_MACHINES, ON_DISKS, RESTORED, every_entry, write_scenario
 from tests.stacks.seam import Call, Seam
 
 pytestmark = pytest.mark.engine
 
 MOST_CALLS = 8
 CASES = every_entry()
-ORDINARY = {name: kind for name, kind in EVENTS.items() if name not in ON_DISKS}
+ORDINARY = {name: kind for name, kind in EVENTS.items() if name not in ON_DISKS | IN_MACHINES}
 WITH_SCRIPTS = ("backup-restore", RESTORED)
 RARELY = ("deploy interrupted",)  # long, and its parts are tried in test_changed_stack.py
 each_event = pytest.mark.parametrize(

@@ -41,11 +41,13 @@ def plain_entry(name: str) -> Entry:
 
 ON_DISKS = frozenset(name for name, kind in EVENTS.items() if kind.on_disks)
 """Events that need the stack on crash disks: test_crash_disks.py and test_disk_events.py have them."""
+IN_MACHINES = frozenset(name for name, kind in EVENTS.items() if "override" not in kind.isolations)
+"""Events that need a machine: test_machine.py has them."""
 
 
 def every_entry() -> dict[str, Entry]:
     """Each kind of event that an ordinary stack takes, and the variants, by the name that tests give it."""
-    return {name: plain_entry(name) for name in EVENTS if name not in ON_DISKS} | VARIANTS
+    return {name: plain_entry(name) for name in EVENTS if name not in ON_DISKS | IN_MACHINES} | VARIANTS
 
 
 def write_scenario(directory: Path, events: Sequence[Entry], **parts: Any) -> Path:

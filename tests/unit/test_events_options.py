@@ -178,7 +178,7 @@ def test_services_and_volumes_to_validate() -> None:
 
 
 def test_fates_and_resets() -> None:
-    destroying = {"down-volumes", "volume-recreate"}
+    destroying = {"down-volumes", "volume-recreate", "prune"}  # the last as before Engine 23
     for name in EVENTS:
         event = made(name, **required(name))
         assert event.resets is (name in {*destroying, "rename-project"})
@@ -191,6 +191,8 @@ def test_fates_and_resets() -> None:
     ("names", "lose", "keep"),
     [
         (("restart", "stop-start", "kill", "crash"), Store.TMPFS, Store.LAYER),
+        (("engine-restart", "engine-kill", "reboot", "host-crash"), Store.TMPFS, Store.LAYER),
+        (("host-power-loss",), Store.NEVER_SYNCED, Store.SYNCED),
         (("recreate", "down-up", "rebuild", "image-upgrade", "up-changed"), Store.LAYER, Store.NAMED),
         (("deploy",), Store.LAYER, Store.NAMED),
         (("rename-project",), Store.NAMED, Store.EXTERNAL),

@@ -15,6 +15,7 @@ from persistence_tests.stack.engine import DEFAULT_SOCKET, Engine, configured_ur
 from persistence_tests.stack.feed import nanoseconds
 from persistence_tests.stack.process import run_process
 from persistence_tests.stack.redaction import redacted
+from persistence_tests.stack.shared import SharedHost
 from persistence_tests.stack.state import Change, ContainerState, EngineEvent, EngineState, VolumeState
 from persistence_tests.stack.watch import of_stack
 
@@ -165,6 +166,7 @@ def test_differences_of_volumes_and_images() -> None:
 
 
 def test_events_are_the_stacks_own() -> None:
+    host = SharedHost(None, "r", "p")  # type: ignore[arg-type]  # no engine is asked
     own = {"persistence-tests.stack": "p"}
 
     def event(kind: str, identity: str, **attributes: str) -> EngineEvent:
@@ -187,4 +189,4 @@ def test_events_are_the_stacks_own() -> None:
         event("network", "n", name="px_default"),
         event("image", "sha3", name="web:latest"),
     ]
-    assert of_stack([*foreign, *mine], "p", {"known"}) == mine
+    assert of_stack([*foreign, *mine], host, {"known"}) == mine

@@ -65,7 +65,11 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "directory outside": [("[admin, blog], files", "[../admin, /blog], files")],
     "directory that is the root": [("directories: [admin", "directories: [., admin")],
     "unknown trait of names": [("files: 4", "without: [nestd]")],
-    "machine isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: machine")],
+    "event of a machine": [("- restart", "- host-crash\n  - prune: { title: tidy }")],
+    "event of single volumes in a machine": [
+        ("compose: compose.yaml", "compose: compose.yaml\n  isolation: machine"),
+        ("- restart", "- power-loss: { strict: true }"),
+    ],
     "other isolation": [("compose: compose.yaml", "compose: compose.yaml\n  isolation: none")],
     "unknown commands": [("compose: compose.yaml", "compose: compose.yaml\n  commands: all")],
     "option of a path that contradicts": [("{ volume: media }", "{ volume: media, bind: ./media }")],

@@ -83,7 +83,7 @@ def test_what_the_loader_takes_fits(old: str, new: str, tmp_path: Path) -> None:
         ("files: 4", "files: 0"),
         ("files: 4", "fils: 4"),
         ('mode: "0755"', "mode: 755"),
-        ("compose: compose.yaml", "isolation: machine\n  compose: compose.yaml"),
+        ("compose: compose.yaml", "isolation: none\n  compose: compose.yaml"),
         ("expect: {", "promise: ~\nexpect: {"),
         ("url: /health", "url: health"),
         ("{ volume: media }", "{ volume: ~ }"),

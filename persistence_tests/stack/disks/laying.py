@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """`pairs` are the stores and their disks, in the order of the disks' places."""
+    """`pairs` are the stores and their disks, in the order of the disks' places. `whole`: the only disk is that of the
+    machine that the stack runs in, with everything but the workspace on it.
+    """
 
     media: Media
     station: Station
     pairs: tuple[Placed, ...]
+    whole: bool = False
 
 
 def lay(

@@ -55,6 +55,8 @@ def service_override(plan: Plan, name: str, service: Config) -> Any:
         changes.append(f"{name}: the image {image}, which the stack builds, is tagged {out['image']}")
     elif not service.get("build"):
         out |= surroundings.pull_policy(name, service, changes)
+    elif surroundings.FETCHING.fullmatch(str(service.get("pull_policy") or "")):
+        out["pull_policy"] = Reset()  # it is built
     if steps := service.get("pre_start"):
         out["pre_start"] = Override([_step(plan, name, step, binds, refusals, changes) for step in steps])
     if dependencies := _left_out_dependencies(plan, service):
