@@ -200,25 +200,27 @@ def read_history(path: Path | str) -> History:
 
     Raises HistoryError, with the number of the line, for anything but a last line without its end.
     """
+    check = 0
+    entries: list[Entry] = []
     try:
-        content = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            for number, whole in enumerate(file, start=1):
+                if not whole.endswith(b"\n"):
+                    return History(tuple(entries), torn=True)
+                line = whole[:-1]
+                entry = _entry(line, number, path)
+                start, mark, _ = line.rpartition(_CHECK)
+                checked, check = _checked(start + b"}" if mark else line, check)
+                if checked != line:
+                    raise HistoryError(
+                        "the line, or one before it, is not as it was written: its check does not hold",
+                        where=f"{path}:{number}",
+                        remedy="take the history as the run wrote it",
+                    )
+                entries.append(entry)
     except OSError as error:
         raise HistoryError(f"the history cannot be read: {error.strerror}", where=str(path)) from error
-    *lines, rest = content.split(b"\n")
-    check = 0
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        entry = _entry(line, number, path)
-        start, mark, _ = line.rpartition(_CHECK)
-        checked, check = _checked(start + b"}" if mark else line, check)
-        if checked != line:
-            raise HistoryError(
-                "the line, or one before it, is not as it was written: its check does not hold",
-                where=f"{path}:{number}",
-                remedy="take the history as the run wrote it",
-            )
-        entries.append(entry)
-    return History(tuple(entries), torn=bool(rest))
+    return History(tuple(entries), torn=False)
 
 
 def _checked(line: bytes, check: int) -> tuple[bytes, int]:
