@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
+from sys import intern
 from types import NoneType, UnionType
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
@@ -128,7 +129,7 @@ def _decoder(hint: Any) -> _Converter:
 
 def _common(hint: Any, inner: Callable[[Any], _Converter], *, decoding: bool) -> _Converter:
     if hint in _SCALARS:
-        return _SCALARS[hint]
+        return _shared if decoding and hint is str else _SCALARS[hint]
     if hint is Any:
         return _plain
     origin, arguments = get_origin(hint), get_args(hint)
@@ -147,6 +148,11 @@ def _string(value: Any, where: str) -> str:
     if type(value) is not str:
         raise _wrong(value, "a string", where)
     return value
+
+
+def _shared(value: Any, where: str) -> str:
+    """One string for all that are alike: a history names the same files and digests again and again."""
+    return intern(_string(value, where))
 
 
 def _integer(value: Any, where: str) -> int:
@@ -205,7 +211,7 @@ def _mapping(inner: _Converter) -> _Converter:
         for key in value:
             if type(key) is not str:
                 raise _wrong(key, "a string, as the keys of a record's mappings must be", where)
-        return {key: inner(item, f"{where}.{key}") for key, item in value.items()}
+        return {intern(key): inner(item, f"{where}.{key}") for key, item in value.items()}
 
     return convert
 

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from sys import intern
 from typing import Any, Generic, TypeVar
 
 from persistence_tests.model.operation import Operation, OperationKind, PayloadKind, PayloadSpec
@@ -187,13 +188,17 @@ class Shelf:
             yield self.numbered(number)
 
     def contents(self) -> Iterator[tuple[int, str, int, str]]:
-        """Number, name, size and digest of each name that was put away in this epoch."""
+        """Number, name, size and digest of each name that was put away in this epoch.
+
+        Whoever keeps names and digests from more than one call has each but once.
+        """
         last = self.first - 1
         while self._disk is not None:
             wanted = "SELECT number, name, size, digest FROM shelf WHERE number > ? ORDER BY number LIMIT ?"
             if not (rows := self._rows(wanted, last, _ROWS)):
                 break
-            yield from ((number, _text(name), size, digest.hex()) for number, name, size, digest in rows)
+            for number, name, size, digest in rows:
+                yield number, intern(_text(name)), size, intern(digest.hex())
             last = rows[-1][0]
         for number, operation in list(self._newest.items()):
             if number >= self.first and operation.payload is not None:
