@@ -95,6 +95,11 @@ class DiskReadOnly(DiskEvent):
         if len(self._probes) != (2 if self._busy is None else 1):
             case.problem("the disks were not made read-only and writable again")
             return
+        if self._busy is not None and self.options.while_ == "writing":
+            case.problem(
+                "files were open, so that the disks were made to give up writing: what was acknowledged in that very "
+                "moment may never have reached them; leave out `while: writing`"
+            )
         how = "remounted read-only" if self._busy is None else "made to give up writing, as files were open"
         for place, store in enumerate(self._stores):
             said, *afterwards = (probes[place] for probes in self._probes)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -172,9 +172,13 @@ class Remounted(PaperStation):
 
 
 def read_only(
-    station: Remounted, monkeypatch: pytest.MonkeyPatch, engine: PaperEngine, reached: bool = True
+    station: Remounted,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: PaperEngine,
+    reached: bool = True,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> Proof:
-    event = DiskReadOnly(DiskReadOnly.Options.model_validate({}))
+    event = DiskReadOnly(DiskReadOnly.Options.model_validate(options))
     before = engine.state()
 
     def ended(_: Any) -> frozenset[str]:
@@ -210,6 +214,14 @@ def test_where_files_are_open_writing_is_given_up_and_a_fresh_mount_follows(
     assert station.aborted
     unreached = "; ".join(read_only(Remounted(busy="busy"), monkeypatch, PaperEngine(), False).problems)
     assert "no `kill` of api" in unreached
+
+
+@pytest.mark.parametrize(("busy", "problems"), [(None, 0), ("busy", 1)])
+def test_who_writes_while_writing_is_given_up_may_have_been_answered_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, busy: str | None, problems: int
+) -> None:
+    proof = read_only(Remounted(busy=busy), monkeypatch, PaperEngine(), options={"while": "writing"})
+    assert len(proof.problems) == problems
 
 
 @dataclass
