@@ -315,7 +315,9 @@ class Case:
             self.problem("no container was running to be ended")
         for key, old in self.before.containers.items():
             who, new = self.who(key), self.after.containers.get(key)
-            self.doings(who, old.identity)
+            deaths = [event for event in self._containers[old.identity] if event.action == "die"]
+            if old.identity not in ended or len(deaths) > 1:
+                self.doings(who, old.identity)
             if old.identity in ended:
                 begins = (START,) if self.came_up else ()
                 self.follow(who, old.identity, (KILL, DIE, *begins))

@@ -290,6 +290,8 @@ def test_disks_that_erred_are_cut_and_mounted_afresh(monkeypatch: pytest.MonkeyP
     station = Erring()
     event, proof = erred(station, monkeypatch, passes=passes)
     assert (proof.problems, proof.unmet) == ((), ())
+    told = [evidence.fact for evidence in proof.evidence]
+    assert len([fact for fact in told if fact.startswith("api: kill with signal 9, die")]) == 1
     # What is never synced may not have had the time to reach the disk.
     order = ["synced", "never synced", "cut"] if passes else ["both controls", "cut"]
     assert station.done == order
