@@ -60,7 +60,7 @@ class DiskFull(DiskEvent):
         return [{**options, "of": kind, **({"title": f"{title}, {kind}"} if title else {})} for kind in KINDS]
 
     def describe(self) -> str:
-        return f"{self.name} of {self.options.of}"
+        return f"{self.name}: {self.options.of}"
 
     def apply(self, stack: Stack, during: During) -> None:
         station = self.begin(stack)

@@ -11,7 +11,7 @@ from persistence_tests.model.finding import Verdict, worst
 from persistence_tests.model.records import StepPlanned
 from persistence_tests.report.result import FindingResult, PathResult, StepResult, VariantResult, Written
 
-BETWEEN = " ,"
+BETWEEN = " ,:"
 
 
 @dataclass(frozen=True, slots=True)
