@@ -77,6 +77,9 @@ class TinyStack:
     def bind(self, source: str) -> Path:
         return self.workspace / source
 
+    def bind_source(self, source: str) -> Path:
+        return self.bind(source)
+
     def holds(self, path: Path) -> bool:
         return path.exists()
 
