@@ -73,7 +73,7 @@ VARIANTS: Mapping[str, Variant] = {
                 "api/media/receiving.py",
                 "        stored = await asyncio.to_thread(upload.commit, waiting)\n        return stored\n",
                 "        content = bytes(waiting)\n"
-                "        asyncio.get_running_loop().call_later(0.5, lambda: upload.commit(content))\n"
+                "        asyncio.get_running_loop().call_later(0.15, lambda: upload.commit(content))\n"
                 '        stored = Stored(name, size, "", created=True)\n'
                 "        return stored\n",
             ),
