@@ -245,7 +245,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return box.run.directory / "history.jsonl"
 
 
-PARTS = ["judging.judge_step", "judging.Scenario", "account.judge_batch", "passes.look", "verdict.merged"]
+PARTS = [
+    "judging.judge_step",
+    "judging.Scenario",
+    "account.judge_batch",
+    "passes._unexpected",
+    "verdict.merged",
+]
 Run = Callable[..., tuple[int, str]]
 
 
