@@ -10,7 +10,7 @@ from pydantic import Field
 
 from persistence_tests.events.base import Controls, During, Options, Played, Proof
 from persistence_tests.events.disk_event import DiskEvent, judge_cuts, station_of, tell, unmet
-from persistence_tests.events.evidence import INSPECT, Case, changed, idle
+from persistence_tests.events.evidence import INSPECT, Case, changed
 from persistence_tests.events.standstill import ended
 from persistence_tests.model.operation import PromiseClass
 from persistence_tests.stack.disks.disk import Media
@@ -111,8 +111,7 @@ class DiskError(DiskEvent):
         self._recovered = during.write_again(RECOVERED)
 
     def expected(self, before: EngineState) -> Delta:
-        running = {key: Change.RESTARTED for key, state in before.containers.items() if state.running}
-        return changed(before, containers={**idle(before), **running})
+        return changed(before, containers=Change.RESTARTED)
 
     def prove(
         self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_tests.events.base import Controls, During, Played, Proof
 from persistence_tests.events.disk_event import DiskEvent, tell, unmet
-from persistence_tests.events.evidence import INSPECT, Case, changed, idle, unchanged
+from persistence_tests.events.evidence import INSPECT, Case, changed, unchanged
 from persistence_tests.events.standstill import ended
 from persistence_tests.events.waiting import wait_until
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState, Store
@@ -72,8 +72,7 @@ class DiskReadOnly(DiskEvent):
     def expected(self, before: EngineState) -> Delta:
         if self._busy is None:
             return unchanged(before)
-        running = {key: Change.RESTARTED for key, state in before.containers.items() if state.running}
-        return changed(before, containers={**idle(before), **running})
+        return changed(before, containers=Change.RESTARTED)
 
     def prove(
         self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from persistence_tests.events.base import During, Pattern, Proof
 from persistence_tests.events.cut import CutOptions, PowerCut, spoken
 from persistence_tests.events.disk_event import station_of
-from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed, idle
+from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed
 from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
 from persistence_tests.events.standstill import ended
 from persistence_tests.events.waiting import wait_healthy
@@ -119,8 +119,7 @@ class PowerLoss(PowerCut):
             self._moment.amid_command(stack, self.options.command, self.options.at or "")
 
     def expected(self, before: EngineState) -> Delta:
-        running = {key: Change.RESTARTED for key, state in before.containers.items() if state.running}
-        return changed(before, containers={**idle(before), **running})
+        return changed(before, containers=Change.RESTARTED)
 
     def prove(
         self, before: EngineState, after: EngineState, seen: Sequence[EngineEvent], *, came_up: bool = True

@@ -7,7 +7,6 @@ goes through the same isolation and the same second net.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,17 +88,8 @@ def arranged(
     The control service of another `edition` is another one to Compose. `image_volumes` as for `labelled`, `laid_on` as
     for `on_disks`.
     """
-    directory = Path(identity.project_directory)
     file = Path(identity.workspace) / (f"override-{edition}.yaml" if edition else "override.yaml")
-    compose = Compose(
-        engine_url=engine.url,
-        project=project,
-        directory=directory,
-        files=(*(preparation.moved(path, spec, identity) for path in spec.compose), file),
-        profiles=spec.profiles,
-        env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
-        env=spec.env,
-    )
+    compose = preparation.in_workspace(spec, identity, engine.url, project, file)
     document = preparation.with_control(plan.override, identity, identity.labels, edition)
     made = Arrangement(spec, identity, project, original, plan, document, compose, plan.changes, {}, {})
     settled = _settled(made)
@@ -135,12 +125,8 @@ def write_override(arrangement: Arrangement) -> None:
 
 
 def _settled(arrangement: Arrangement) -> Arrangement:
-    compose = arrangement.compose
     write_override(arrangement)
-    with ThreadPoolExecutor(2) as pool:
-        everything = pool.submit(compose.config, all_profiles=True)
-        running = pool.submit(compose.config)
-        isolated, config = everything.result(), running.result()
+    isolated, config = arrangement.compose.configs()
     identity = arrangement.identity
     devices = [disk.device for _, disk in arrangement.disks]
     found = violations(

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -165,6 +166,13 @@ class Compose:
         if not isinstance(config, dict):
             raise StackError("Compose printed a configuration that is none")
         return config
+
+    def configs(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The resolved configuration of every service, and that of those that the profiles make active."""
+        with ThreadPoolExecutor(2) as pool:
+            everything = pool.submit(self.config, all_profiles=True)
+            active = pool.submit(self.config)
+            return everything.result(), active.result()
 
     def interpolation(self) -> str:
         """The variables that the Compose files are resolved with, a line `KEY=value` each."""

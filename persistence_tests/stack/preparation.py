@@ -58,16 +58,20 @@ def resolve(spec: StackSpec, engine: Engine, project: str, secrets: Secrets) -> 
 
 def unaided(spec: StackSpec, identity: Identity, engine: Engine) -> dict[str, Any]:
     """What Compose makes of the copy of the user's files by itself: without a project's name, without the override."""
-    compose = Compose(
-        engine_url=engine.url,
-        project="",
+    return in_workspace(spec, identity, engine.url, "").config(all_profiles=True)
+
+
+def in_workspace(spec: StackSpec, identity: Identity, engine_url: str, project: str, *files: Path) -> Compose:
+    """Compose over the copy of the user's files, and `files` after them."""
+    return Compose(
+        engine_url=engine_url,
+        project=project,
         directory=Path(identity.project_directory),
-        files=tuple(moved(path, spec, identity) for path in spec.compose),
+        files=(*(moved(path, spec, identity) for path in spec.compose), *files),
         profiles=spec.profiles,
         env_files=tuple(moved(path, spec, identity) for path in spec.env_files),
         env=spec.env,
     )
-    return compose.config(all_profiles=True)
 
 
 def absolute_binds(unaided: dict[str, Any], project_directory: Path) -> list[str]:

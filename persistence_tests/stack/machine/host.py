@@ -5,17 +5,14 @@ from __future__ import annotations
 import posixpath
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_tests.errors import StackError
 from persistence_tests.stack import override, preparation
 from persistence_tests.stack.arrangement import Arrangement
-from persistence_tests.stack.compose import Compose
 from persistence_tests.stack.disks.disk import MEBIBYTE, Disk, Media
 from persistence_tests.stack.disks.laying import Laid
 from persistence_tests.stack.disks.placement import Placed, Stored
@@ -116,21 +113,10 @@ class MachineHost(Host):
     ) -> Arrangement:
         project = project or str(original["name"])
         file = Path(identity.workspace) / (f"override-{edition}.yaml" if edition else "override.yaml")
-        compose = Compose(
-            engine_url=f"unix://{socket_of(identity)}",
-            project=project,
-            directory=Path(identity.project_directory),
-            files=(*(preparation.moved(path, spec, identity) for path in spec.compose), file),
-            profiles=spec.profiles,
-            env_files=tuple(preparation.moved(path, spec, identity) for path in spec.env_files),
-            env=spec.env,
-        )
+        compose = preparation.in_workspace(spec, identity, f"unix://{socket_of(identity)}", project, file)
         document = preparation.with_control(plan.override, identity, {}, edition)
         file.write_text(override.render(document))
-        with ThreadPoolExecutor(2) as pool:
-            everything = pool.submit(partial(compose.config, all_profiles=True))
-            running = pool.submit(compose.config)
-            isolated, config = everything.result(), running.result()
+        isolated, config = compose.configs()
         paths = host_paths(original, isolated, identity.workspace)
         changes = (*plan.changes, *_said_of_ports(config), *_given(paths, spec))
         made = Arrangement(
