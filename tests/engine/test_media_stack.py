@@ -150,7 +150,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaStack]:
     finally:
         for helper in stack.engine.containers.list(all=True, filters={"label": f"{LABEL}={stack.project}"}):
             helper.remove(force=True)
-        stack.compose("--profile", "backup", "down", "--volumes", "--rmi", "local", "--remove-orphans")
+        stack.compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
+        # One after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer.
+        for image in stack.engine.images.list(filters={"reference": f"{stack.project}-*"}):
+            stack.engine.images.remove(image.id, force=True)
         stack.session.close()
         stack.engine.close()
 
