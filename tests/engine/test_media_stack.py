@@ -152,8 +152,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaStack]:
             helper.remove(force=True)
         stack.compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
         # One after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer.
-        for image in stack.engine.images.list(filters={"reference": f"{stack.project}-*"}):
-            stack.engine.images.remove(image.id, force=True)
+        for image in stack.engine.api.images(filters={"reference": f"{stack.project}-*"}):
+            stack.engine.images.remove(image["Id"], force=True)
         stack.session.close()
         stack.engine.close()
 
