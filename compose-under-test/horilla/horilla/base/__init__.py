@@ -1,0 +1,1 @@
+"""Companies and their logos, and what every page has."""

@@ -1,0 +1,1 @@
+"""Employees, their avatars and their documents."""
