@@ -11,7 +11,9 @@ from base.models import Company
 class IconForm(forms.ModelForm):
     """A logo in place of another."""
 
-    icon = Company._meta.get_field("icon").formfield(required=True, widget=forms.FileInput)
+    icon = Company._meta.get_field("icon").formfield(
+        required=True, widget=forms.FileInput({"accept": "image/*"})
+    )
 
     class Meta:
         model = Company

@@ -35,8 +35,14 @@ class ContentSecurityPolicy:
 class LoginRequired(LoginRequiredMiddleware):
     """Every view, unless it says otherwise; programs are told 401 where people are shown the login."""
 
+    def process_view(self, request: HttpRequest, view_func: Any, *arguments: Any) -> HttpResponse | None:
+        """What is for everybody does not ask who it is for: that would need the database."""
+        if not getattr(view_func, "login_required", True):
+            return None
+        return super().process_view(request, view_func, *arguments)
+
     def handle_no_permission(self, request: HttpRequest, view_func: Any) -> HttpResponse:
-        """Also for views that admit some without a login."""
+        """401, or the way to the login."""
         if wants_json(request):
             return refusal(request, 401, "Log in first.")
         return super().handle_no_permission(request, view_func)

@@ -15,7 +15,7 @@ class Company(KeepsUpload):
     upload_field = "icon"
 
     name = models.CharField(max_length=150)
-    icon = models.ImageField(
+    icon = models.FileField(
         upload_to="base/company/icon/", max_length=255, blank=True, validators=[validate_image]
     )
     icon_sha256 = models.CharField(max_length=64, blank=True, editable=False)

@@ -19,7 +19,7 @@ class Employee(KeepsUpload):
 
     first_name = models.CharField(max_length=100)
     last_name = models.CharField(max_length=100)
-    avatar = models.ImageField(
+    avatar = models.FileField(
         upload_to="employee/avatars/", max_length=255, blank=True, validators=[validate_image]
     )
     avatar_sha256 = models.CharField(max_length=64, blank=True, editable=False)

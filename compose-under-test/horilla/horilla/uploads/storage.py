@@ -6,7 +6,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
@@ -21,9 +21,10 @@ class DurableStorage(FileSystemStorage):
 
     def get_valid_name(self, name: str) -> str:
         """The client's name without what would not do in an address, and never a hidden file."""
-        path = PurePosixPath(super().get_valid_name(name))
-        extension = path.suffix.encode()[:NAME_BYTES].decode(errors="ignore")
-        stem = path.stem.lstrip(".").encode()[: NAME_BYTES - len(extension.encode())].decode(errors="ignore")
+        # The dash keeps the extension apart where nothing is left before it.
+        stem, extension = os.path.splitext(super().get_valid_name(f"-{name.strip()}"))
+        extension = _cut(extension, NAME_BYTES)
+        stem = _cut(stem[1:].lstrip("."), NAME_BYTES - len(extension.encode()))
         return (stem or "upload") + extension
 
     def _save(self, name: str, content: File) -> str:
@@ -81,6 +82,11 @@ def make_durably(directory: Path) -> None:
     make_durably(directory.parent)
     directory.mkdir(mode=0o755, exist_ok=True)
     sync(directory.parent)
+
+
+def _cut(text: str, size: int) -> str:
+    """As much of `text` as `size` bytes hold."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 @contextmanager

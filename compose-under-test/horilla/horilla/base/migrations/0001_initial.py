@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=150)),
                 (
                     "icon",
-                    models.ImageField(
+                    models.FileField(
                         blank=True,
                         max_length=255,
                         upload_to="base/company/icon/",

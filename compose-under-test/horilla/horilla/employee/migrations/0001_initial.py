@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ("last_name", models.CharField(max_length=100)),
                 (
                     "avatar",
-                    models.ImageField(
+                    models.FileField(
                         blank=True,
                         max_length=255,
                         upload_to="employee/avatars/",
