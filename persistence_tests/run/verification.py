@@ -67,11 +67,13 @@ class Verification:
         `server_down` leaves out the paths that cannot be read while no container runs.
         """
         paths = [path for path in self._paths if path.declared.while_down or not server_down]
-        first = {path.declared.name: Aside(partial(self._look, path, names)) for path in paths}
+        asides = {path.declared.name: Aside(partial(self._look, path, names)) for path in paths}
+        first = {name: aside.result() for name, aside in asides.items()}
+        self._settle_apart(paths, first)
         seen: dict[str, Observations] = {}
         wrong_where_stored: set[str] = set()
         for path in paths:
-            look = first[path.declared.name].result()
+            look = first[path.declared.name]
             (view, sightings), wrong = self._settle(path, names, look, wrong_where_stored)
             self._forget_passing(path, sightings)
             self._attribute_all(path, sightings, wrong)
@@ -85,6 +87,39 @@ class Verification:
         sightings = Sightings(self._ledger)
         view = path.observe(names, sightings)
         return view, Sightings(self._ledger) if view.problem else sightings
+
+    def _settle_apart(self, paths: Sequence[ReadingPath], looks: Mapping[str, Look]) -> None:
+        """Look again at names whose fate is open, and of which the paths do not show the same.
+
+        A server may still be writing what it never answered: one path was looked at before it, another after it.
+        """
+
+        def still_apart() -> bool:
+            if apart := self._apart(looks):
+                for path in paths:
+                    view, again = self._look(path, apart)
+                    if view.problem is None:
+                        looks[path.declared.name][1].overlay(again)
+            return bool(apart)
+
+        Retrying(
+            stop=stop_after_delay(max((path.within for path in paths), default=0.0)),
+            wait=wait_fixed(POLL_SECONDS),
+            retry=retry_if_result(bool),
+            retry_error_callback=lambda _: None,
+        )(still_apart)
+
+    def _apart(self, looks: Mapping[str, Look]) -> list[str]:
+        telling = [seen for path, (_, seen) in looks.items() if path not in self._ledger.blind]
+
+        def shown(name: str) -> set[tuple[NodeKind, str | None]]:
+            found = (sightings[name] for sightings in telling if name in sightings)
+            return {
+                (seen.kind, seen.sha256) for seen in found if seen.kind in (NodeKind.FILE, NodeKind.ABSENT)
+            }
+
+        unsure = (name for name in self._ledger.open_names() if len(self._ledger.states(name)) > 1)
+        return [name for name in unsure if len(shown(name)) > 1]
 
     def _settle(
         self, path: ReadingPath, names: Sequence[str], look: Look, hopeless: set[str]

@@ -171,3 +171,45 @@ def test_what_another_path_shows_is_compared_with_what_is_kept() -> None:
     seen, ledger, _ = looked_at(WHOLE, WHOLE + b"and more")
     assert ledger.kept_of(1) == (5000, hashlib.sha256(WHOLE).hexdigest())
     assert seen["api"].spans is not None, "it is wrong, and its bytes are attributed"
+
+
+@dataclass
+class Filling(Holding):
+    """A path that shows nothing before its so-manieth look, then a file."""
+
+    missing: int = 0
+
+    def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
+        if self.missing:
+            self.missing -= 1
+            return shown_as({self.name: Observation(NodeKind.ABSENT)}, into)
+        return super().observe(names, into)
+
+
+@pytest.mark.parametrize(("outcome", "agreed"), [(Outcome.INFO, True), (Outcome.OK, False)])
+def test_what_was_never_answered_may_still_be_written_between_two_looks(
+    outcome: Outcome, agreed: bool
+) -> None:
+    records: list[Record] = []
+    ledger = Ledger()
+    ledger.record(ScenarioBegan("s", "s.yaml", "", (VOLUME, API), (), (), (), None, (), ()))
+    payload = Payload.make("run", 1, PayloadKind.BYTES, 500)
+    operation = Operation(
+        1,
+        OperationKind.CREATE,
+        "up",
+        "api",
+        0,
+        Acknowledgement.HTTP_2XX,
+        True,
+        payload.spec,
+    )
+    ledger.record(Invoked(operation))
+    ledger.record(Completed(1, outcome))
+    paths = [
+        Filling("up", payload.bytes(), VOLUME, missing=2, within=0.0 if not agreed else 5.0),
+        Holding("up", payload.bytes(), API),
+    ]
+    Verification("run", paths, ledger, records.append).observe("kill", Phase.AFTER, ["up"])
+    seen = [each.observations["up"].kind for each in records if isinstance(each, PathObserved)]
+    assert seen == [NodeKind.FILE if agreed else NodeKind.ABSENT, NodeKind.FILE]
