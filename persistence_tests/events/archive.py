@@ -65,7 +65,12 @@ def back_up(stack: Stack, line: str) -> Archive:
 
 def restore(stack: Stack, line: str, archive: Archive) -> None:
     """Runs the restore command, `{archive}` in it replaced. Raises CommandFailed where it fails."""
-    _run(stack, line.replace(PLACEHOLDER, shlex.quote(archive.path)))
+    _run(stack, with_archive(line, archive))
+
+
+def with_archive(line: str, archive: Archive) -> str:
+    """The command with `{archive}` in it replaced, as a shell reads it."""
+    return line.replace(PLACEHOLDER, shlex.quote(archive.path))
 
 
 def _run(stack: Stack, line: str) -> str:

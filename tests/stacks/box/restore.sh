@@ -1,3 +1,3 @@
 #!/bin/bash
 set -euo pipefail
-docker-compose exec -T box sh -c 'rm -rf /files/* && tar -C /files -x' <"$1"
+docker-compose exec -T box sh -c 'rm -rf /files/* && echo cleared && tar -C /files -xv' <"$1"
