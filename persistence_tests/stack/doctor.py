@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from persistence_tests.errors import PersistenceError
 from persistence_tests.stack.cleanup import leftovers
 from persistence_tests.stack.compose import compose_binary, compose_version
-from persistence_tests.stack.disks.trial import try_out
+from persistence_tests.stack.disks import trial as disks
 from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.machine import trial as machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Examined:
 
 
 def examine(url: str | None = None) -> list[Examined]:
-    """Look at everything that scenarios need. Pulls a missing helper image, makes a crash disk and removes it."""
+    """Look at everything that scenarios need. Pulls a missing helper image; what it makes for trial it removes."""
     found = [_attempt("compose", lambda: f"{compose_version()} ({' '.join(compose_binary())})")]
     try:
         engine = Engine.connect(url)
@@ -43,9 +45,10 @@ def _on_engine(engine: Engine) -> Iterator[Examined]:
     helper_image = _attempt("helper image", lambda: engine.helper_image)
     yield helper_image
     if helper_image.works:
-        tried = _attempt("crash disks", lambda: try_out(engine))
-        # Only some events need them, and say so where they are skipped.
-        yield replace(tried, works=True, detail=tried.detail if tried.works else f"none: {tried.detail}")
+        # Only some events need these, and say so where they are skipped.
+        for what, try_out in (("crash disks", disks.try_out), ("machines", machine.try_out)):
+            tried = _attempt(what, partial(try_out, engine))
+            yield replace(tried, works=True, detail=tried.detail if tried.works else f"none: {tried.detail}")
     left = leftovers(engine).abandoned
     yield Examined(
         "leftovers",

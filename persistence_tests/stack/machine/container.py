@@ -47,6 +47,19 @@ PROCESSES = (
 )
 
 
+def privileges(info: Mapping[str, Any]) -> dict[str, Any]:
+    """What a container needs to be a Docker host, as options of the SDK; `info` is what its engine says of itself."""
+    given: dict[str, Any] = {
+        "cap_add": list(CAPABILITIES),
+        "security_opt": ["apparmor=unconfined", "seccomp=unconfined"],
+    }
+    # The control groups, which an engine makes for its containers.
+    if str(info.get("CgroupVersion", "1")) != "1":
+        return {**given, "cgroupns": "private"}
+    groups = {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}
+    return {**given, "cgroupns": "host", "volumes": groups}
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     number: int
@@ -155,9 +168,7 @@ class Machine:
                 tmpfs={"/run": "exec"},
                 # What comes from outside may be sent on to the loopback address; see boot.sh.
                 sysctls={"net.ipv4.conf.all.route_localnet": "1"},
-                cap_add=list(CAPABILITIES),
-                security_opt=["apparmor=unconfined", "seccomp=unconfined"],
-                **self._cgroup(api.info()),
+                **privileges(api.info()),
             )
         self.start()
 
@@ -296,12 +307,6 @@ class Machine:
         if snapshot is not None:
             mounts.append(Mount("/snapshot", snapshot, type="volume", read_only=True, no_copy=True))
         return mounts
-
-    def _cgroup(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """The control groups, which an engine makes for its containers."""
-        if str(info.get("CgroupVersion", "1")) != "1":
-            return {"cgroupns": "private"}
-        return {"cgroupns": "host", "volumes": {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}}
 
     def _network(self, labels: Mapping[str, str]) -> str:
         """A network with nobody else on it."""
