@@ -21,7 +21,7 @@ demo: engine ## brings up the media stack, does to it what it must survive, and 
 
 test: engine ## all tests: of the harness, without and with an engine, then the media stack through pytest
 	@$(BIN)/pytest tests/unit -n auto
-	@$(BIN)/pytest tests/engine -n 2 --dist loadfile
+	@$(BIN)/pytest tests/engine -n 2 --dist loadfile --durations 20 --durations-min 4
 	@$(BIN)/pytest -m persistence scenarios
 
 test-unit: $(VENV) ## the tests that need no engine

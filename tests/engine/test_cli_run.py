@@ -150,3 +150,14 @@ def test_two_scenarios_of_one_name_are_judged_apart(tmp_path: Path) -> None:
     scenarios = json.loads(done.stdout)["scenarios"]
     assert [(each["name"], each["verdict"]) for each in scenarios] == [("box", "kept"), ("box-2", "lost")]
     assert len({each["project"] for each in scenarios}) == 2
+
+
+def test_doctor_says_what_this_machine_can_do(tmp_path: Path, engine: Engine) -> None:
+    before = {found.name for found in leftovers(engine).found}
+    done = persistence("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    said = dict(re.findall(r"^✓ (.{16}) (.*)$", done.stdout, re.MULTILINE))
+    assert {name.strip() for name in said} >= {"compose", "engine", "helper image", "crash disks", "machines"}
+    assert "cut and mounted again" in said["crash disks     "]
+    assert said["machines        "] == "a container may be a Docker host of its own"
+    assert {found.name for found in leftovers(engine).found} <= before

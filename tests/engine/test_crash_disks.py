@@ -23,8 +23,9 @@ from persistence_tests.stack.disks.station import Cut, Station
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.exec_stream import run_any
 from tests.stacks.bench import Bench, bench
-from tests.stacks.box_scenario import BOX, DIRECT, VOLUME, WRITES, Entry, write_scenario
+from tests.stacks.box_scenario import BOX, COMMANDS, DIRECT, VOLUME, WRITES, Entry, write_scenario
 from tests.stacks.command import Command, made_below
+from tests.stacks.loop_devices import disks_of
 
 pytestmark = pytest.mark.engine
 
@@ -43,13 +44,15 @@ AMID_UP: Entry = {"power-loss": {"during": "up", "strict": False}}
 AMID_DEPLOY: Entry = {"power-loss": {"command": "./deploy.sh", "at": "starting", "strict": False}}
 MEDIA = Path(__file__).parents[2] / "scenarios" / "media.persistence.yaml"
 EVENTS: dict[str, Entry] = {"at once": AT_ONCE, "strict": STRICT, "later": LATER}
-AMID: dict[str, Entry] = {"up": AMID_UP, "deploy": AMID_DEPLOY}
-
-
-def disks_of(run: str) -> list[str]:
-    """The files of this run's that loop devices of this machine are attached to, as the kernel has them."""
-    files = [path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
-    return [file for file in files if run in file]
+AMID_RESTORE: Entry = {
+    "power-loss": {
+        "backup": COMMANDS["backup"],
+        "command": COMMANDS["restore"],
+        "at": "cleared",
+        "strict": False,
+    }
+}
+AMID: dict[str, Entry] = {"up": AMID_UP, "deploy": AMID_DEPLOY, "restore": AMID_RESTORE}
 
 
 @pytest.fixture(autouse=True)

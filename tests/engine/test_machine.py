@@ -45,7 +45,12 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield opened
 
 
-@pytest.mark.parametrize("name", CASES)
+RARELY = ("prune",)  # the engine's images are brought over again for it
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.soak] if n in RARELY else []) for n in CASES]
+)
 def test_an_event_of_a_machine_is_proven_and_nothing_is_lost(box: Bench, name: str) -> None:
     judgement = box.step(box.take(name))
     assert judgement.reasons == ()
