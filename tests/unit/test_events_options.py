@@ -56,6 +56,12 @@ def made(name: str, **options: Any) -> Event:
         ("kill", {"service": ["api", "db"], "signal": "term"}, "kill api, db (SIGTERM)"),
         ("kill", {"service": "api", "signal": 9}, "kill api (SIGKILL)"),
         ("crash", {"service": "api", "while": "writing"}, "crash api while writing"),
+        ("power-loss", {**DEPLOY, "at": "m"}, 'power-loss during `./deploy.sh`, at "m"'),
+        (
+            "power-loss",
+            {"backup": "./b", "command": "./r {archive}", "strict": True},
+            "power-loss during `./r {archive}`, strict",
+        ),
         ("volume-recreate", {}, "volume-recreate"),
         ("volume-recreate", {"volume": "media", **COMMANDS}, "volume-recreate of media, then restore"),
         ("backup-restore", COMMANDS, "backup-restore"),
@@ -131,6 +137,13 @@ def test_titles(name: str, options: dict[str, Any], title: str) -> None:
         ("deploy", {**DEPLOY, "interrupt": []}),
         ("deploy", {**DEPLOY, "signal": "SIGKILL"}),
         ("deploy", {**DEPLOY, "interrupt": "a", "signal": "SIGHUP"}),
+        ("power-loss", {"at": "a"}),
+        ("power-loss", {**DEPLOY, "during": "up"}),
+        ("power-loss", {**DEPLOY, "backup": "./b"}),
+        ("power-loss", {"backup": "./b"}),
+        ("power-loss", {"command": "./r {archive}"}),
+        ("power-loss", {"after": "7s", "while": "writing"}),
+        ("power-loss", {"after": "40s"}),
     ],
 )
 def test_options_that_are_refused(name: str, options: dict[str, Any]) -> None:
