@@ -10,6 +10,9 @@ import pytest
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.run import epoch
+from persistence_tests.run.run import Run
+from persistence_tests.run.settings import Settings
+from persistence_tests.scenario import load
 from persistence_tests.stack import control
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
 from persistence_tests.stack.disks.station import Cut, Station
@@ -29,6 +32,7 @@ FSYNCED = {"acknowledged": {"direct": "fsync"}}
 SERVED = {"service": "web", "port": 8000, "url": "/files/{name}", "within": "1s"}
 POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
 CUT = "host-power-loss"
+FIXED_MEDIA = Path(__file__).parents[1] / "fixed-media" / "media-machine.persistence.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +58,17 @@ def test_a_host_that_loses_its_power_loses_what_was_not_synced_and_nothing_else(
     assert {finding.symptom for finding in cut.findings} <= {Symptom.MISSING, Symptom.EMPTY}
     lost = {str(name) for finding in cut.findings for name in finding.names}
     assert lost and all(name.startswith("posted/") for name in lost), lost
+
+
+@pytest.mark.soak
+def test_scripts_that_name_containers_and_volumes_bring_every_file_back(tmp_path: Path) -> None:
+    settings = Settings(report_dir=tmp_path / "reports", seed=7)
+    engine = Engine.connect()
+    with Run(settings, engine) as run, run.scenario(load(FIXED_MEDIA)) as running:
+        judgements = list(running.judgements())
+    engine.close()
+    assert [(j.step, j.reasons, j.findings) for j in judgements if j.verdict is not Verdict.KEPT] == []
+    assert len(judgements) == 5
 
 
 def nothing(*_: object, **__: object) -> None:
