@@ -73,6 +73,7 @@ class ScenarioRun:
         self._epochs = 0
         self._failed = False
         self._gave_up = False
+        self._lacking: CapabilityLacking | None = None  # what `up` lacked, every step lacks
         self._began: ScenarioBegan | None = None
 
     def __enter__(self) -> ScenarioRun:
@@ -137,6 +138,8 @@ class ScenarioRun:
         planned = next(planned for planned in self.steps if planned.step == step)
         event = planned.event
         with self._step(step, event.name):
+            if self._lacking is not None:
+                raise self._lacking
             media = event.media(self.scenario.stack.storage)
             if self._epoch is not None and self._epoch.media != media:
                 self._epoch = None
@@ -178,7 +181,8 @@ class ScenarioRun:
                     ends.callback(self._record, ScenarioEnded(self.scenario.name, kept))
                 if not self.kept_running:
                     ends.callback(stack.close)
-                self._save_logs(stack)
+                if self._lacking is None:
+                    self._save_logs(stack)
 
     @property
     def failed(self) -> bool:
@@ -192,7 +196,7 @@ class ScenarioRun:
 
     def recent_logs(self, lines: int) -> dict[str, str]:
         """The last lines of each service's log; nothing where no stack is there to ask."""
-        if self._stack is None:
+        if self._stack is None or self._lacking is not None:
             return {}
         logs = self._stack.logs(None)
         return {service: "\n".join(text.splitlines()[-lines:]) for service, text in logs.items()}
@@ -207,6 +211,8 @@ class ScenarioRun:
             if is_interrupt(fault):
                 raise KeyboardInterrupt from fault
             if isinstance(fault, CapabilityLacking):
+                if step == UP:
+                    self._lacking = fault
                 self._record(StepSkipped(step, event, fault.what, fault.remedy or ""))
                 return
             what = fault.what if isinstance(fault, PersistenceError) else f"{type(fault).__name__}: {fault}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def judged(directory: Path, events: Sequence[Entry], **parts: Any) -> tuple[Benc
 
 def test_a_host_that_loses_its_power_loses_what_was_not_synced_and_nothing_else(tmp_path: Path) -> None:
     paths = {"volume": VOLUME, "direct": {"service": "box", "root": "/files"}, "api": SERVED}
-    writes = [{**WRITES, "into": ["synced"]}, {**POSTED, "into": ["posted"]}]
+    writes = [WRITES, {**POSTED, "into": ["posted"]}]
     _, [up, cut] = judged(tmp_path, [CUT], stack=WEB, paths=paths, writes=writes, promise=FSYNCED)
     assert up.verdict is Verdict.KEPT
     assert (cut.verdict, cut.reasons) == (Verdict.LOST, ())
@@ -146,19 +147,26 @@ def test_every_event_of_a_machine_is_disarmed_here() -> None:
     assert {name for name, _ in DISARMED.values()} == IN_MACHINES
 
 
+@pytest.fixture
+def near() -> Iterator[Path]:
+    """A directory with a name that is short enough for a socket far below it."""
+    with tempfile.TemporaryDirectory(prefix="m-") as directory:
+        yield Path(directory)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("event", ["host-crash", CUT])
-def test_a_killed_run_leaves_no_machine_once_it_is_cleaned_up(tmp_path: Path, event: str) -> None:
-    scenario = write_scenario(tmp_path, [event], stack=STACK, promise=FSYNCED)
-    command = Command("run", str(scenario), "--report-dir", str(tmp_path / "reports"), directory=tmp_path)
+def test_a_killed_run_leaves_no_machine_once_it_is_cleaned_up(near: Path, event: str) -> None:
+    scenario = write_scenario(near, [event], stack=STACK, promise=FSYNCED)
+    command = Command("run", str(scenario), "--report-dir", str(near / "reports"), directory=near)
     command.wait_for_record("PathObserved", step=event, phase="before")
     command.kill()
     engine = Engine.connect()
-    assert made_below(engine.client, tmp_path / "tmp") != []
+    assert made_below(engine.client, command.temporary) != []
     assert bool(disks_of(command.run)) is (event == CUT)
     mine = Leftovers(tuple(each for each in leftovers(engine).found if each.run == command.run))
     assert remove(engine, mine) == []
-    assert made_below(engine.client, tmp_path / "tmp") == []
+    assert made_below(engine.client, command.temporary) == []
     engine.close()
     assert disks_of(command.run) == []
 
@@ -171,4 +179,16 @@ def test_where_no_container_may_be_a_docker_host_the_step_is_skipped_and_says_wh
     with bench(tmp_path, {"reboot": "reboot"}, times=1, stack=STACK) as opened:
         judgements = list(opened.running.judgements())
     assert [judgement.verdict for judgement in judgements] == [Verdict.SKIPPED] * len(judgements)
-    assert any("no Docker host can be had in a container here" in r for j in judgements for r in j.reasons)
+    for judgement in judgements:
+        assert any("no Docker host can be had in a container here" in reason for reason in judgement.reasons)
+
+
+def test_a_socket_whose_path_is_too_long_is_said_to_be(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 60)
+    deep.mkdir()
+    scenario = write_scenario(deep, ["reboot"], stack=STACK)
+    ended = Command("run", str(scenario), "--report-dir", str(deep / "reports"), directory=deep).ended()
+    assert ended.code == 2, ended
+    assert "the path of the machine's socket would have" in ended.said
+    assert "set TMPDIR to a directory with a shorter name" in ended.said
+    assert "error:" not in ended.said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persistence_tests.errors import StackError
+from persistence_tests.errors import CapabilityLacking, StackError
 from persistence_tests.stack import override, preparation
 from persistence_tests.stack.arrangement import Arrangement
 from persistence_tests.stack.disks.disk import MEBIBYTE, Disk, Media
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 OPENED = "/persistence"
 WHOLE = "the machine"
+LONGEST_SOCKET = 107  # bytes: sun_path of unix(7), with a zero at its end
 LEAST_DISK = 4 * 1024 * MEBIBYTE  # sparse: what is not used takes no room
 
 # A path that the machine has itself stays; a directory of its own that is empty gives way to the disk's.
@@ -165,6 +167,12 @@ class MachineHost(Host):
         if self._is_there:
             return
         identity, spec = arrangement.identity, arrangement.spec
+        if (length := len(os.fsencode(socket_of(identity)))) > LONGEST_SOCKET:
+            raise CapabilityLacking(
+                f"the path of the machine's socket would have {length} bytes, and {LONGEST_SOCKET} is the most: "
+                f"{socket_of(identity)}",
+                remedy="set TMPDIR to a directory with a shorter name",
+            )
         image = machine_image(self.outer)
         self._snapshots = Snapshots(self.outer, image, str(spec.project_directory), identity.labels)
         self._machine = self._machine or Machine(self.outer, identity, image, socket_of(identity))
