@@ -39,7 +39,7 @@ backup() { ./backup-media.sh backup 2>/dev/null | tail -1; }
 restore() { ./backup-media.sh restore "$1" --yes >/dev/null 2>&1; }
 
 # One image after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer.
-trap 'compose down --volumes; docker images -q "$COMPOSE_PROJECT_NAME-*" | xargs -rn1 docker rmi -f >/dev/null' EXIT
+trap 'compose down --volumes; docker images --format "{{.Repository}}" "$COMPOSE_PROJECT_NAME-*" | xargs -rn1 docker rmi >/dev/null' EXIT
 compose build
 compose up -d; ready
 compose up -d; ready

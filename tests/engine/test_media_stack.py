@@ -152,8 +152,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaStack]:
             helper.remove(force=True)
         stack.compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
         # One after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer.
+        # By their tags: another project's, built from the same files, are the same images.
         for image in stack.engine.api.images(filters={"reference": f"{stack.project}-*"}):
-            stack.engine.images.remove(image["Id"], force=True)
+            for tag in image["RepoTags"]:
+                if tag.startswith(f"{stack.project}-"):
+                    stack.engine.images.remove(tag)
         stack.session.close()
         stack.engine.close()
 
