@@ -6,9 +6,9 @@ volume takes its place by a rename. What is not collected any more stays: pages 
 """
 
 import filecmp
-import os
 import secrets
 import shutil
+import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,7 +37,7 @@ def publish(collected: Path, root: Path, manifest: str) -> tuple[int, int]:
     for file in sorted(differing, key=lambda file: (file.name == manifest, file)):
         if file.name == manifest:
             # The files are on the disk before anything refers to them.
-            os.sync()
+            subprocess.run(["sync", "--file-system", str(root)], check=True)
         _replace(collected / file, root / file)
     return len(differing), len(files) - len(differing)
 
