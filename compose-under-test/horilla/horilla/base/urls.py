@@ -8,6 +8,7 @@ from base.health import health
 
 urlpatterns = [
     path("health/", health, name="health"),
+    path("favicon.ico", views.favicon),
     path("avatar/<str:initials>.svg", avatar, name="avatar"),
     path("companies/", views.companies, name="companies"),
     path("companies/delete/", views.delete_by_icon, name="delete-by-icon"),

@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from base.forms import CompanyForm, IconForm
@@ -14,6 +16,13 @@ from base.models import Company
 from uploads.answers import form_refusal, wants_json
 
 ON_A_PAGE = 50
+
+
+@login_not_required
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """What browsers ask for where no page says which icon it has: in the admin, beside a picture."""
+    return redirect(static("images/horilla.svg"))
 
 
 def described(company: Company) -> dict[str, Any]:
