@@ -44,14 +44,16 @@ class Scan(socketserver.StreamRequestHandler):
 socketserver.ThreadingTCPServer(("", 3310), Scan).serve_forever()
 """
 
-# `guarded` is one more replica, which nginx does not know, with a scanner and a tight limit.
-OVERRIDE = f"""
+ISOLATED = """
 services:
   horilla:
     container_name: !reset null
     ports: !override ["127.0.0.1::8000"]
   nginx:
     ports: !override ["127.0.0.1::80", "127.0.0.1::443"]
+"""
+# `guarded` is one more replica, which nginx does not know, with a scanner and a tight limit.
+OVERRIDE = f"""{ISOLATED}
   guarded:
     extends: {{ file: {COMPOSE_FILE}, service: horilla-replica }}
     networks: !override {{ default: {{}} }}
@@ -63,7 +65,6 @@ services:
     init: true
     command: ["python", "-c", {json.dumps(CLAMD)}]
     depends_on: [horilla]
-volumes:
 """
 
 poll = retry(
@@ -221,25 +222,32 @@ class Client:
 
 
 @contextmanager
-def horilla_stack(directory: Path) -> Iterator[HorillaStack]:
-    """The stack, up and healthy; afterwards nothing of it is left."""
+def horilla_copy(directory: Path, override: str = ISOLATED) -> Iterator[HorillaStack]:
+    """The stack, with complete settings, before its first start; afterwards nothing of it is left."""
     shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("__pycache__", ".env", "backups"))
     project = f"horilla-test-{secrets.token_hex(4)}"
     names = "".join(f"  {volume}: {{ name: {project}_{volume} }}\n" for volume in VOLUMES)
-    (directory / "override.yaml").write_text(OVERRIDE + names)
+    (directory / "override.yaml").write_text(f"{override}volumes:\n{names}")
     (directory / ".env").write_text(
         f"SECRET_KEY={secrets.token_urlsafe(50)}\nPOSTGRES_PASSWORD={secrets.token_urlsafe(16)}'x\n"
         f"HORILLA_ADMIN_USER={ADMIN[0]}\nHORILLA_ADMIN_PASSWORD={ADMIN[1]}\nTLS_SELF_SIGNED=yes\n"
     )
     stack = HorillaStack(directory, project)
     try:
-        stack.compose("up", "-d", "--build", "--wait")
         yield stack
     finally:
         stack.compose("down", "--volumes", "--remove-orphans")
-        # One after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer. By
-        # their tags: what a build of the same files made is the same image.
+        # By their tags: what two projects build from the same files is one image.
         for image in stack.engine.api.images(filters={"reference": f"{project}-*"}):
             for tag in image["RepoTags"]:
-                stack.engine.images.remove(tag)
+                if tag.startswith(project):
+                    stack.engine.images.remove(tag)
         stack.engine.close()
+
+
+@contextmanager
+def horilla_stack(directory: Path) -> Iterator[HorillaStack]:
+    """The stack, up and healthy, with a guarded replica beside it; afterwards nothing of it is left."""
+    with horilla_copy(directory, OVERRIDE) as stack:
+        stack.compose("up", "-d", "--build", "--wait")
+        yield stack
