@@ -439,7 +439,9 @@ def test_headers_compression_and_the_way_to_https(stack: HorillaStack, client: C
 # --- start, stop, and new releases ----------------------------------------------------------------------
 
 
-def test_a_changed_static_file_reaches_the_browser(stack: HorillaStack, client: Client) -> None:
+def test_a_new_release_reaches_the_browser_and_sweeps_what_a_killed_upload_left(
+    stack: HorillaStack, client: Client
+) -> None:
     def style() -> str:
         found = re.search(r"/static/css/horilla\.[0-9a-f]{12}\.css", client.get("/companies/").text)
         assert found
@@ -450,7 +452,10 @@ def test_a_changed_static_file_reaches_the_browser(stack: HorillaStack, client: 
     source.write_text(source.read_text() + "main { color: teal; }\n")
     # As a file from a package is: its time is that of its release, long before the volume's copy.
     os.utime(source, (1e9, 1e9))
+    kept = client.upload("release.png", image()).json()
+    stack.execute("horilla", f"echo half > /app/media/{ICONS}/.upload-0123456789abcdef")
     stack.compose("up", "-d", "--build", "--wait")
+    assert not any(".upload-" in name for name in stack.files())
     client.url = stack.url("nginx", 443)
     after = style()
     assert after != before
@@ -458,6 +463,7 @@ def test_a_changed_static_file_reaches_the_browser(stack: HorillaStack, client: 
     assert client.get("/static/css/horilla.css").text.endswith("main { color: teal; }\n")
     # Pages that were loaded before the release still find theirs.
     assert client.get(before).status_code == 200
+    assert client.get(f"/companies/{kept['id']}/", "application/json").json() == kept
 
 
 def test_one_replica_serves_while_the_other_is_away(stack: HorillaStack, client: Client) -> None:
@@ -489,13 +495,6 @@ def test_without_its_database_it_says_so_and_comes_back(stack: HorillaStack, cli
 
 def _assert_status(client: Client, path: str, status: int) -> None:
     assert client.get(path).status_code == status
-
-
-def test_what_a_killed_upload_left_is_swept_at_the_next_start(stack: HorillaStack) -> None:
-    stack.execute("horilla", "echo half > /app/media/base/company/icon/.upload-0123456789abcdef")
-    stack.compose("restart", "horilla")
-    poll(lambda: _assert_status(stack.client("horilla"), "/health/", 200))()
-    assert not any(".upload-" in name for name in stack.files())
 
 
 def test_the_processes_are_what_they_should_be(stack: HorillaStack) -> None:

@@ -68,9 +68,9 @@ OVERRIDE = f"""{ISOLATED}
 """
 
 poll = retry(
-    stop=stop_after_delay(60),
+    stop=stop_after_delay(120),
     wait=wait_fixed(0.05),
-    retry=retry_if_exception_type((AssertionError, requests.ConnectionError)),
+    retry=retry_if_exception_type((AssertionError, requests.RequestException)),
     reraise=True,
 )
 

@@ -10,10 +10,14 @@ if [ ! -d "$PGDATA" ]; then
   rm -rf "$making"
   initdb --pgdata="$making" --username=postgres --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
     --auth-local=peer --auth-host=scram-sha-256 >/dev/null
-  echo 'host all all all scram-sha-256' >>"$making/pg_hba.conf"
+  cat >"$making/pg_hba.conf" <<EOF
+local all postgres peer
+local all all scram-sha-256
+host all all all scram-sha-256
+EOF
   password=$(printf '%s' "${POSTGRES_PASSWORD:?must be set}" | sed "s/'/''/g")
-  postgres --single -D "$making" postgres >/dev/null <<EOF
-CREATE ROLE horilla LOGIN PASSWORD '$password'
+  postgres --single -D "$making" -c exit_on_error=on postgres >/dev/null <<EOF
+CREATE ROLE horilla LOGIN CREATEDB PASSWORD '$password'
 CREATE DATABASE horilla OWNER horilla
 EOF
   sync -f "$making"

@@ -101,6 +101,8 @@ ON_DISK = environment.choice("MEDIA_STORAGE", "disk", "disk", "s3") == "disk"
 if ON_DISK:
     MEDIA_BACKEND: dict[str, Any] = {"BACKEND": "uploads.storage.DurableStorage"}
 else:
+    from botocore.config import Config  # a second of loading, for those who have a bucket
+
     MEDIA_BACKEND = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
@@ -110,6 +112,13 @@ else:
             "access_key": environment.required("AWS_ACCESS_KEY_ID"),
             "secret_key": environment.required("AWS_SECRET_ACCESS_KEY"),
             "file_overwrite": False,
+            # A bucket that is away must not hold up every page until the client has given up.
+            "client_config": Config(
+                signature_version="s3v4",
+                connect_timeout=3,
+                read_timeout=10,
+                retries={"total_max_attempts": 2},
+            ),
         },
     }
 STORAGES = {

@@ -4,6 +4,7 @@ import errno
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -41,6 +42,15 @@ def failure(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return refusal(request, 507, "The media volume is full.")
-    if isinstance(error, OSError | OperationalError | InterfaceError):
+    if isinstance(error, OSError | OperationalError | InterfaceError) or _is_of_bucket(error):
         return refusal(request, 503, "Files or database cannot be used at the moment; try again later.")
     return refusal(request, 500, "Something went wrong here; the service's log has the details.")
+
+
+def _is_of_bucket(error: BaseException | None) -> bool:
+    if settings.ON_DISK:
+        return False
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return isinstance(error, Boto3Error | BotoCoreError | ClientError)
