@@ -56,7 +56,7 @@ class Case:
 
     @property
     def gone(self) -> bool:
-        return self.symptom in {Symptom.MISSING, Symptom.ORPHANED}
+        return self.symptom in {Symptom.MISSING, Symptom.ORPHANED, Symptom.DANGLING}
 
     @property
     def where_stored(self) -> bool:

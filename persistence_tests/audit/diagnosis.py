@@ -201,6 +201,25 @@ def _incomplete_restore(case: Case) -> tuple[str, str] | None:
     )
 
 
+def _restored_apart(case: Case) -> tuple[str, str] | None:
+    apart = case.symptom in {Symptom.DANGLING, Symptom.UNREFERENCED}
+    if not apart or case.fate is not DataFate.RESTORED:
+        return None
+    if case.symptom is Symptom.UNREFERENCED:
+        cause = "the files came back and not the rows that refer to them: the database is of an older moment, or is not"
+        cause += " restored"
+    elif case.intact:
+        cause = "the rows came back and not all the files that they refer to: the files are of another moment than the"
+        cause += " database"
+    else:
+        cause = "the rows came back and none of the files that they refer to: the backup holds the database alone, or"
+        cause += " the files were put elsewhere"
+    return cause, (
+        "back up the database and the files together, the database first and no file removed until both are done; "
+        "keep both in one archive, and restore both or neither"
+    )
+
+
 def _merging_restore(case: Case) -> tuple[str, str] | None:
     restored = case.fate is DataFate.RESTORED and case.symptom is Symptom.RESURRECTED and case.where_stored
     if not restored or case.finding.event != "backup-restore":
@@ -341,6 +360,7 @@ RULES: dict[str, Rule] = {
     "volume-removed": _volume_removed,
     "project-volume": _project_volume,
     "incomplete-restore": _incomplete_restore,
+    "restored-apart": _restored_apart,
     "merging-restore": _merging_restore,
     "acknowledged-too-early": _acknowledged_too_early,
     "never-synced": _never_synced,

@@ -83,6 +83,7 @@ class Ledger:
         self._promised: frozenset[PromiseClass] = frozenset(PromiseClass)
         self._stored: frozenset[str] = frozenset()
         self._expected: frozenset[str] = frozenset()
+        self.row_rules: dict[int, str] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -108,6 +109,7 @@ class Ledger:
                 self._promised = frozenset(record.promised)
                 self._stored = frozenset(path.name for path in record.paths if path.stored)
                 self._expected = frozenset(name.strip("/") for name in record.directories)
+                self.row_rules = {rule.index: rule.through for rule in record.rules if rule.rows}
             case StackReady():
                 self._forget()
             case AbsenceProbed() if not record.shows_absence:
@@ -169,8 +171,9 @@ class Ledger:
         return name not in self._names and self.shelf.holds(name)
 
     def plainly(self, name: str, seen: Observation) -> int | None:
-        """The number of a name that is put away, if `seen` is a file with just the bytes that it must have."""
-        if seen.kind is not NodeKind.FILE or name in self._names:
+        """The number of a name that is put away, if `seen` is a file with just the bytes that it must have, or a row
+        that says so."""
+        if seen.kind not in (NodeKind.FILE, NodeKind.ROW) or name in self._names:
             return None
         return self.shelf.holding(name, seen.size, seen.sha256)
 
@@ -248,13 +251,13 @@ class Ledger:
         """Operations whose bytes `name` may have held, and those that were tried on it."""
         entry = self.name(name)
         held = versions(self.states(name)) | entry.acknowledged | entry.undone
-        return self._tried_on(name).union(*(version.operations for version in held))
+        return self.tried_on(name).union(*(version.operations for version in held))
 
     def tried(self, name: str) -> int:
         """How many operations of this epoch were on `name`, those that failed included."""
-        return len(self._tried_on(name))
+        return len(self.tried_on(name))
 
-    def _tried_on(self, name: str) -> frozenset[int]:
+    def tried_on(self, name: str) -> frozenset[int]:
         if name not in self._tried and (made := self.shelf.named(name)) is not None:
             return frozenset({made.identity})
         return frozenset(self._tried.get(name, ()))

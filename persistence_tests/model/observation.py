@@ -10,6 +10,7 @@ class NodeKind(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
+    ROW = "row"
     OTHER = "other"
     ABSENT = "absent"
     ERROR = "error"
@@ -48,6 +49,9 @@ class Observation:
     `target` is what a symbolic link says. `shared` is the first name, in the order of their characters, of all
     that are hard links to the same file, None where it has one name. `xattrs` are extended attributes of users
     ("user.name=hexadecimal", sorted), None where they cannot be seen.
+
+    A `ROW` of a database refers to the name in the column `row` ("table.column"); size and digest are what it says of
+    the file, None where it says nothing. `beside` is another name in the same row, that of its first column.
     """
 
     kind: NodeKind
@@ -64,6 +68,8 @@ class Observation:
     target: str | None = None
     shared: str | None = None
     xattrs: tuple[str, ...] | None = None
+    row: str | None = None
+    beside: str | None = None
 
 
 ABSENT = Observation(NodeKind.ABSENT)

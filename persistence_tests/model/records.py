@@ -68,7 +68,7 @@ class PathDeclared:
     """`stored`: the path reads the bytes where they are kept (volume, direct), not through a server.
 
     `lists`: an observation holds every name there is, so that an unexpected one is seen. `while_down`: the
-    path can be read while no container runs (volume).
+    path can be read while no container runs (volume). `refers`: it shows no files, but rows that refer to them.
     """
 
     name: str
@@ -78,6 +78,7 @@ class PathDeclared:
     while_down: bool
     root: str
     detail: dict[str, str] = field(default_factory=dict)
+    refers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class RuleDeclared:
     """A write rule of the scenario; `index` is its place in the list.
 
     Of each of its `operations` one must be seen right in each step; where none is named, one of any kind. `also`
-    is what it writes besides files with bytes.
+    is what it writes besides files with bytes. `rows`: whatever it writes has a row that refers to it.
     """
 
     index: int
@@ -94,6 +95,7 @@ class RuleDeclared:
     title: str
     operations: tuple[OperationKind, ...] = ()
     also: tuple[Also, ...] = ()
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class AbsenceProbed:
 
 @dataclass(frozen=True, slots=True)
 class BaselineListed:
-    """What was there when the stack became ready, before anything was written."""
+    """What was there when the stack became ready, before anything was written; of rows, those without their file."""
 
     path: str
     names: tuple[str, ...]
@@ -314,7 +316,8 @@ class PathObserved:
     """One pass, or a part of one, over the names of a path.
 
     `asked` are the names that the pass was asked for; `observations` holds each of them, and every
-    other name that it saw where the path lists. `directories` likewise.
+    other name that it saw where the path lists; of rows, those of which no stored path has the file. `directories`
+    likewise.
     """
 
     step: str

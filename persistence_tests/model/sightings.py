@@ -11,7 +11,7 @@ from collections.abc import Iterator, MutableMapping
 from itertools import compress, zip_longest
 from typing import TYPE_CHECKING
 
-from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.observation import Observation
 from persistence_tests.model.shelf import bits
 
 if TYPE_CHECKING:
@@ -26,24 +26,35 @@ class Looks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ways: list[tuple[str | None, str | None, int | None, str | None, tuple[str, ...] | None]] = []
+        self._ways: list[Observation] = []
         self._numbers: dict[tuple[object, ...], int] = {}
 
     def number(self, seen: Observation) -> int:
         """0 where there is more to it, or the numbers have run out."""
-        if (seen.error, seen.spans, seen.attributed, seen.flaw, seen.target, seen.shared) != (None,) * 6:
+        more = (seen.error, seen.spans, seen.attributed, seen.flaw, seen.target, seen.shared, seen.beside)
+        if more != (None,) * 7:
             return 0
-        way = (seen.mode, seen.owner, seen.status, seen.content_type, seen.xattrs)
+        way = (seen.kind, seen.mode, seen.owner, seen.status, seen.content_type, seen.xattrs, seen.row)
         with self._lock:
             number = self._numbers.get(way, 0)
             if number == 0 and len(self._ways) < _LOOKS:
-                self._ways.append(way)
+                self._ways.append(seen)
                 number = self._numbers[way] = len(self._ways)
             return number
 
     def file(self, number: int, size: int, sha256: str) -> Observation:
-        mode, owner, status, content_type, xattrs = self._ways[number - 1]
-        return Observation(NodeKind.FILE, size, sha256, mode, owner, status, content_type, xattrs=xattrs)
+        way = self._ways[number - 1]
+        return Observation(
+            way.kind,
+            size,
+            sha256,
+            way.mode,
+            way.owner,
+            way.status,
+            way.content_type,
+            xattrs=way.xattrs,
+            row=way.row,
+        )
 
 
 class Sightings(MutableMapping[str, Observation]):

@@ -53,6 +53,10 @@ PATHS: dict[str, PathKind] = {
         ),
         PathKind("api", "HTTP, straight from the service that keeps the files", *_HTTP),
         PathKind("proxy", "HTTP, through what stands in front of it", *_HTTP),
+        PathKind(
+            "database", "rows that refer to files, and what they say of them",
+            "persistence_tests.paths.database", "DatabaseConfig", "DatabasePath",
+        ),
     )
 }  # fmt: skip
 

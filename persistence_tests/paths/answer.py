@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from email.message import Message
+from html.parser import HTMLParser
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -31,7 +32,7 @@ class Answer:
 
 
 class Taking(BaseModel):
-    """One place of an answer: a JSON value, a header, a cookie, or what a pattern finds in the body."""
+    """One place of an answer: a JSON value, a header, a cookie, a form's field, or what a pattern finds in the body."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,6 +48,13 @@ class Taking(BaseModel):
     )
     cookie: str | None = Field(
         default=None, min_length=1, description="The cookie that the answer sets.", examples=["csrftoken"]
+    )
+    field_of_form: str | None = Field(
+        default=None,
+        alias="input",
+        min_length=1,
+        description="The name of a form's field in an HTML body, such as a hidden one; its value is what is taken.",
+        examples=["csrfmiddlewaretoken"],
     )
     pattern: str | None = Field(
         default=None,
@@ -68,8 +76,8 @@ class Taking(BaseModel):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if sum(place is not None for place in (self.json_path, self.header, self.cookie, self.pattern)) != 1:
-            raise ValueError("needs one of `json`, `header`, `cookie` and `pattern`")
+        if sum(place is not None for place in self._places.values()) != 1:
+            raise ValueError("needs one of `json`, `header`, `cookie`, `input` and `pattern`")
         return self
 
     def of(self, answer: Answer) -> str | None:
@@ -80,17 +88,23 @@ class Taking(BaseModel):
             return answer.headers.get(self.header)
         if self.cookie is not None:
             return answer.cookies.get(self.cookie)
+        if self.field_of_form is not None:
+            return _in_form(answer.text, self.field_of_form)
         found = re.search(self.pattern or "", answer.text)
         return found[1] if found else None
 
-    def __str__(self) -> str:
-        places = {
+    @property
+    def _places(self) -> dict[str, str | None]:
+        return {
             "json": self.json_path,
             "header": self.header,
             "cookie": self.cookie,
+            "input": self.field_of_form,
             "pattern": self.pattern,
         }
-        return next(f"{kind} {place}" for kind, place in places.items() if place is not None)
+
+    def __str__(self) -> str:
+        return next(f"{kind} {place}" for kind, place in self._places.items() if place is not None)
 
 
 class NameTaking(Taking):
@@ -137,6 +151,24 @@ class NameTaking(Taking):
 
 class NameUnknown(Exception):
     """The answer acknowledges a file and does not say where it is."""
+
+
+class _Fields(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        if tag == "input" and said.get("name") and said.get("value") is not None:
+            self.found.setdefault(str(said["name"]), str(said["value"]))
+
+
+def _in_form(page: str, name: str) -> str | None:
+    """The value of the first field of this name."""
+    fields = _Fields()
+    fields.feed(page)
+    return fields.found.get(name)
 
 
 def _in_json(body: bytes, path: str) -> str | None:

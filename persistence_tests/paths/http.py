@@ -18,6 +18,7 @@ from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
 from persistence_tests.paths.origin import Address, NotConnected, fill, placeholders
 from persistence_tests.paths.session import LoginPart, Session, placeholders_of
+from persistence_tests.paths.trust import CertificateOf
 from persistence_tests.paths.uploading import Uploading
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class HttpConfig(BaseModel):
     host: str | None = Field(
         default=None, description="The Host header, and the name that a certificate must bear."
     )
-    ca: str | None = Field(
+    ca: str | CertificateOf | None = Field(
         default=None,
-        description="PEM file of the certificate's authority, relative to the project directory.",
+        description="PEM file of the certificate's authority, relative to the project directory; or a certificate that "
+        "the stack makes, read from the container of a service.",
+        examples=["tls/ca.pem", {"service": "proxy", "file": "/etc/nginx/tls/fullchain.pem"}],
     )
     headers: dict[str, str] | None = Field(
         default=None,

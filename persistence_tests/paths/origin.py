@@ -13,11 +13,11 @@ import select
 import socket
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
-from persistence_tests.errors import EngineUnavailable, StackError, UsageError
+from persistence_tests.errors import EngineUnavailable, StackError
+from persistence_tests.paths.trust import ServedCertificate, trusting
 
 if TYPE_CHECKING:
     from persistence_tests.paths.http import HttpConfig
@@ -42,15 +42,24 @@ class Origin:
 
     def __init__(self, stack: Stack, config: HttpConfig) -> None:
         self._stack, self._config = stack, config
-        self._ca = stack.workspace / config.ca if config.ca else None
         self._tls: ssl.SSLContext | None = None
+        self._served: ServedCertificate | None = None
         if config.scheme == "https":
-            self._tls = _trusting(self._ca)
+            if isinstance(config.ca, str | None):
+                self._tls = trusting(stack.workspace / config.ca if config.ca else None)
+            else:
+                self._served = ServedCertificate(stack, config.ca)
+
+    @property
+    def is_tls(self) -> bool:
+        return self._config.scheme == "https"
 
     def address(self) -> Address:
-        """Raises NotConnected where the port is not published now."""
+        """Raises NotConnected where the port is not published now, or no certificate to trust can be read."""
         try:
             host, port = self._stack.address(self._config.service, self._config.port)
+            if self._served is not None:
+                self._tls = self._served.context()
         except (StackError, EngineUnavailable) as error:
             raise NotConnected(error.what) from error
         return str(host), int(port)
@@ -106,18 +115,6 @@ class _Connection(http.client.HTTPConnection):
             name = (self._name or self._address[0]).rsplit(":", 1)[0]
             self.sock = self._tls.wrap_socket(plain, server_hostname=name)
         self.sock.settimeout(ANSWERING)
-
-
-def _trusting(ca: Path | None) -> ssl.SSLContext:
-    """Trusts the scenario's authority, else the usual ones."""
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"{error}"
-        raise UsageError(
-            f"the certificate authority {ca} cannot be read: {reason}",
-            remedy="name a PEM file in the project directory of the stack",
-        ) from error
 
 
 def is_stale(connection: http.client.HTTPConnection) -> bool:

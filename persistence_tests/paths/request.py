@@ -23,21 +23,27 @@ _REQUEST = re.compile(r"([A-Z]+) (/\S*)")
 class RequestTemplate:
     """Method and URL; `multipart` is the form field that carries the content, None where the body does.
 
-    The URL and the values of `headers` hold placeholders in braces; what fills them is percent-encoded.
+    The URL and the values of `headers` hold placeholders in braces; what fills them is percent-encoded. `form` is the
+    body of a request without content; what fills its values is not.
     """
 
     method: str
     url: str
     multipart: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(
-        cls, line: str, multipart: str | None = None, headers: Mapping[str, str] | None = None
+        cls,
+        line: str,
+        multipart: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> RequestTemplate:
         """`line` is "METHOD /url"; UsageError where it is none, or holds unknown placeholders."""
-        form = _REQUEST.fullmatch(line.strip())
-        template = cls(form[1], form[2], multipart, headers or {}) if form else None
+        said = _REQUEST.fullmatch(line.strip())
+        template = cls(said[1], said[2], multipart, headers or {}, form or {}) if said else None
         if template is None or template.placeholders - OF_THE_NAME - OF_THE_TARGET:
             raise UsageError(
                 f"not a request: {line!r}",

@@ -24,7 +24,7 @@ class Cut(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """One request; its body is made as it is sent: `before`, the content, `after`.
+    """One request; its body is made as it is sent: `before`, the content, `after`. Without content, `before` is all.
 
     `cut_after` is the number of bytes of the content after which the connection is cut.
     """
@@ -40,6 +40,8 @@ class Request:
 
     @property
     def length(self) -> int | None:
+        if self.content is None and self.before:
+            return len(self.before)
         if self.content is None:
             # Many servers ask for a length wherever there could be a body.
             return 0 if self.method in ("POST", "PUT", "PATCH") else None
@@ -57,6 +59,8 @@ class Request:
                     raise Cut(f"the connection was cut after {self.cut_after} of {self.content.size} bytes")
             if head or self.after:
                 yield head + self.after
+        elif self.before:
+            yield self.before
         self.sent_whole = True
 
 

@@ -100,7 +100,7 @@ class Session(Origin):
         """Those of every request; the scenario's own win, whatever their case. Raises LoginFailed."""
         with self._lock:
             values = self._logged_in(address)
-            headers = super().headers(address) | self._cookie()
+            headers = self._from_this_site(address) | self._cookie()
             return headers | {name: filled(value, values) for name, value in self._own.items()}
 
     def check(self, texts: Any) -> None:
@@ -194,7 +194,7 @@ class Session(Origin):
 
     def _ask(self, address: Address, step: LoginPart, values: Mapping[str, str]) -> Answer:
         method, target = step.request.split(" ", 1)
-        headers = super().headers(address) | self._cookie()
+        headers = self._from_this_site(address) | self._cookie()
         headers |= {
             name: text for name, text in self._own.items() if not placeholders_of([text]) - values.keys()
         }
@@ -220,6 +220,12 @@ class Session(Origin):
             return Answer(answer.status, answer.headers, answer.read(LONGEST), cookies_of(answer.headers))
         finally:
             connection.close()
+
+    def _from_this_site(self, address: Address) -> dict[str, str]:
+        """Headers of every request; over TLS they say, as a browser's do, that the request comes from a page of the
+        site: servers that guard forms against requests from elsewhere ask for it there."""
+        headers = super().headers(address)
+        return headers | ({"Referer": f"https://{headers['Host']}/"} if self.is_tls else {})
 
     def _cookie(self) -> dict[str, str]:
         pairs = "; ".join(f"{name}={value}" for name, value in self._cookies.items())

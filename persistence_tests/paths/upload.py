@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from persistence_tests.errors import EngineUnavailable
@@ -74,6 +75,7 @@ class HttpWriter:
         self._session, self._requests, self._threads = session, requests, max(1, threads)
         self._uploading = uploading
         session.check([uploading.headers, uploading.form, uploading.parts.headers if uploading.parts else {}])
+        session.check([request.form for request in requests.values()])
 
     def __enter__(self) -> HttpWriter:
         return self
@@ -176,6 +178,12 @@ class HttpWriter:
         known = names_of(operation)
         own = {name.title(): text for name, text in {**self._uploading.headers, **headers}.items()}
         headers = self._session.fill(address, own, known)
+        if template.form:
+            fields = self._session.fill(address, template.form, known)
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+            return Request(
+                template.method, target, headers, before=urlencode(fields, errors="surrogateescape").encode()
+            )
         if pending.content is None:
             return Request(template.method, target, headers)
         before = after = b""

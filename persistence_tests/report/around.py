@@ -8,7 +8,7 @@ from functools import cached_property
 
 from persistence_tests.audit.case import Case, top_directory
 from persistence_tests.audit.configuration import Configuration, well_formed
-from persistence_tests.model.finding import Finding, StepJudgement
+from persistence_tests.model.finding import Finding, StepJudgement, Symptom
 from persistence_tests.model.observation import NodeKind
 from persistence_tests.model.records import (
     Completed,
@@ -43,7 +43,7 @@ class Around:
     judged: StepJudgement
 
     def case(self, finding: Finding) -> Case:
-        direct, volume = self._on(finding, "direct"), self._on(finding, "volume")
+        direct, volume = self._place(finding, "direct"), self._place(finding, "volume")
         step = next((e.record for e in self.entries if isinstance(e.record, StepBegan)), None)
         wrong = frozenset(finding.names)
         return Case(
@@ -74,8 +74,12 @@ class Around:
             ),
         )
 
-    def _on(self, finding: Finding, kind: str) -> PathDeclared | None:
-        return next((p for p in self.began.paths if p.kind == kind and p.name in finding.paths), None)
+    def _place(self, finding: Finding, kind: str) -> PathDeclared | None:
+        """The path of this kind that the finding is on; of a row without its file, the one that the file is not on."""
+        concerned = [
+            p for p in self.began.paths if p.name in finding.paths or finding.symptom is Symptom.DANGLING
+        ]
+        return next((path for path in concerned if path.kind == kind), None)
 
     @cached_property
     def _stored(self) -> frozenset[str]:
@@ -157,7 +161,12 @@ class Around:
         """The paths that ask a server and had every name right."""
         for path in self.began.paths:
             count = self.judged.paths.get(path.name)
-            if not path.stored and count is not None and count.checked and count.ok == count.checked:
+            if (
+                not (path.stored or path.refers)
+                and count is not None
+                and count.checked
+                and count.ok == count.checked
+            ):
                 yield path.name
 
     def _statuses(self, finding: Finding) -> Iterator[int | None]:

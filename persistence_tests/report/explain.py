@@ -98,6 +98,7 @@ IN_SHORT = {
     "project-volume": "the volume is named after the project's directory",
     "other-volume": "the edited file mounts something else there",
     "incomplete-restore": "whole directories do not come back from the backup",
+    "restored-apart": "the database and the files come back from two moments",
     "merging-restore": "the restore keeps what was made after the backup",
     "acknowledged-too-early": "answered before the bytes were in the file",
     "never-synced": "answered before anything was on the disk",
@@ -246,6 +247,11 @@ RULE_TEXTS: dict[str, tuple[str, str, str]] = {
         "After backup and restore nothing is left of whole directories, while others are right.",
         "tar -czf backup.tar.gz admin blog   # a list, and later somebody adds `uploads`",
         "tar -czf backup.tar.gz -C /data .",
+    ),
+    "restored-apart": (
+        "After backup and restore the rows of the database and the files that they refer to are not of one moment.",
+        "pg_dump app >app.sql   # nightly; the uploads are copied once a week",
+        'pg_dump app >app.sql && tar -C / -cf app.tar data/uploads "$PWD/app.sql"   # one archive, the dump first',
     ),
     "merging-restore": (
         "The restore puts files back without removing those made since the backup.",

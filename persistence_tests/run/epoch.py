@@ -74,7 +74,9 @@ class Epoch:
         self.journal = RunJournal(self.record)
         observed = {declared.name for declared in began.paths}
         self._observed = {name: path for name, path in paths.items() if name in observed}
-        self._verification = Verification(run.identity, self._observed.values(), self.ledger, self.record)
+        self._verification = Verification(
+            run.identity, self._observed.values(), self.ledger, self.record, began.ignore
+        )
 
     def record(self, record: Record) -> None:
         """Put a record into the history, then let the ledger know it."""

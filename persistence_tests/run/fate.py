@@ -56,9 +56,13 @@ def _outlives(path: BaseModel, config: Config, removed: Collection[str]) -> bool
     if (volume := getattr(path, "volume", None)) is not None:
         return volume not in removed
     root = getattr(path, "root", None)
-    if root is None:
+    if root is None and getattr(path, "references", None) is None:
         return None
     service = (config.get("services") or {}).get(getattr(path, "service", "")) or {}
+    if root is None:
+        # Where in its service a database keeps its rows is not said; that it has one place for them is likely.
+        stays = {_mount_outlives(mount, removed) for mount in _mounts(service) if not mount.get("read_only")}
+        return stays.pop() if len(stays) == 1 else None
     around = [
         mount for mount in _mounts(service) if PurePosixPath(root).is_relative_to(str(mount.get("target")))
     ]

@@ -262,7 +262,13 @@ class ScenarioRun:
             ),
             rules=tuple(
                 RuleDeclared(
-                    rule.index, rule.through, rule.acknowledgement, rule.title, rule.operations, rule.also
+                    rule.index,
+                    rule.through,
+                    rule.acknowledgement,
+                    rule.title,
+                    rule.operations,
+                    rule.also,
+                    rule.rows,
                 )
                 for rule in scenario.rules
             ),

@@ -1,7 +1,8 @@
 """Looks at every name through every path, until it is right or the path's time is over.
 
 The first look is through all paths at once. What is not right then is waited for, on the paths that read the
-bytes where they are stored first: a name that is wrong there is not waited for on those that only serve it.
+bytes where they are stored first: a name that is wrong there is not waited for on those that only serve it. Rows that
+refer to files come last (`rows`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from persistence_tests.model.closure import ABSENT
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.model.operation import PayloadKind
+from persistence_tests.model.oracle.listing import ignored
 from persistence_tests.model.records import BaselineListed, PathObserved, Phase, Record
 from persistence_tests.model.sightings import Sightings
 from persistence_tests.model.wholeness import flaw
 from persistence_tests.paths.base import ReadingPath, View
 from persistence_tests.run.aside import Aside
+from persistence_tests.run.rows import RowsLook
 
 POLL_SECONDS = 0.05
 NAMES_A_RECORD = 1000
@@ -40,24 +43,39 @@ class Verification:
     """Observes the names of one epoch and records what it saw. `record` takes each record once."""
 
     def __init__(
-        self, run: str, paths: Iterable[ReadingPath], ledger: Ledger, record: Callable[[Record], None]
+        self,
+        run: str,
+        paths: Iterable[ReadingPath],
+        ledger: Ledger,
+        record: Callable[[Record], None],
+        ignore: Sequence[str] = (),
     ) -> None:
+        """`ignore` are patterns of names that may be there unwritten: who wrote them is not asked."""
         self._run = run
-        self._paths = sorted(paths, key=lambda path: not path.declared.stored)
+        own = sorted(paths, key=lambda path: not path.declared.stored)
+        self._paths = [path for path in own if not path.declared.refers]
+        self._rows = [RowsLook(path, self._paths, ledger) for path in own if path.declared.refers]
         self._ledger = ledger
         self._record = record
+        self._ignore = ignore
         self._baseline: dict[str, frozenset[str]] = {}
         self._flaws: dict[tuple[str, str], str | None] = {}
 
     def list_baseline(self) -> None:
         """Record what is there before anything is written."""
         listing = [path for path in self._paths if path.declared.lists]
-        views = [Aside(partial(path.observe, ())) for path in listing]
-        for path, looked in zip(listing, views, strict=True):
-            view = looked.result()
+        looks = [Aside(partial(path.observe, ())) for path in listing]
+        views = [look.result() for look in looks]
+        for path, view in zip(listing, views, strict=True):
             names = tuple(sorted(view.observations))
             self._baseline[path.declared.name] = frozenset(names)
             self._record(BaselineListed(path.declared.name, names, tuple(sorted(view.directories))))
+        for rows in self._rows:
+            files = [
+                view.observations for path, view in zip(listing, views, strict=True) if path.declared.stored
+            ]
+            _, sightings = rows.look((), (), files)
+            self._record(BaselineListed(rows.name, tuple(sorted(sightings.others)), ()))
 
     def observe(
         self, step: str, phase: Phase, names: Sequence[str], *, server_down: bool = False
@@ -81,6 +99,14 @@ class Verification:
                 wrong_where_stored.update(wrong)
             self._record_view(step, phase, path.declared.name, view, sightings)
             seen[path.declared.name] = sightings
+        for rows in self._rows if not server_down else ():
+            # After the files: what a row refers to was to be there by now.
+            files = [
+                seen[path.declared.name] for path in paths if path.declared.stored and path.declared.lists
+            ]
+            view, sightings = rows.look(names, wrong_where_stored, files)
+            self._record_view(step, phase, rows.name, view, sightings)
+            seen[rows.name] = sightings
         return seen
 
     def _look(self, path: ReadingPath, names: Sequence[str]) -> Look:
@@ -215,7 +241,11 @@ class Verification:
         if baseline is None:
             return []
         known = baseline.union(self._ledger.open_names())
-        return [name for name in seen.others if name not in known and not self._ledger.is_put_away(name)]
+        return [
+            name
+            for name in seen.others
+            if name not in known and not self._ledger.is_put_away(name) and not ignored(name, self._ignore)
+        ]
 
     def _attribute(self, path: ReadingPath, name: str, seen: Observation, limit: int) -> Observation:
         content = path.read(name, limit)

@@ -127,7 +127,7 @@ def _paths(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]
         problem = service and _missing_service(scenario, (*at, "service"), service, resolved)
         if problem:
             yield problem
-        elif service is not None and port is not None:
+        elif service is not None and port is not None and (service, port) not in scenario.stack.reached:
             published = [
                 entry.get("target")
                 for entry in services[service].get("ports") or ()
@@ -139,6 +139,9 @@ def _paths(scenario: Scenario, resolved: Mapping[str, Any]) -> Iterator[Problem]
                     f"it publishes {listed(map(str, published))}" if published else _publish(service, port)
                 )
                 yield document.problem((*at, "port"), what, remedy)
+        ca = getattr(getattr(config, "ca", None), "service", None)
+        if ca is not None and (missing := _missing_service(scenario, (*at, "ca", "service"), ca, resolved)):
+            yield missing
         if volume is not None and volume not in (resolved.get("volumes") or {}):
             yield _no_volume(document, (*at, "volume"), volume, resolved)
         if bind is not None:

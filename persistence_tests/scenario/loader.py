@@ -238,10 +238,14 @@ def _scenario(source: Path, content: bytes, document: Document, model: Any, word
             copy=stack.copied,
             without=frozenset(stack.without),
             storage=stack.storage.media if stack.storage else None,
+            reached=tuple((c.service, c.port) for name, (_, c) in paths.items() if words.refers(name)),
         ),
         ready=Ready(ready.path, ready.url, ready.within) if ready else None,
         paths=paths,
-        rules=tuple(_rule(index, part, promise) for index, part in enumerate(model.writes)),
+        rules=tuple(
+            _rule(index, part, promise, any(map(words.refers, paths)))
+            for index, part in enumerate(model.writes)
+        ),
         promise=promise,
         expect=Expectation(model.expect.directories, model.expect.mode, model.expect.ignore),
         up=StepPlanned(UP, UP, "up, from nothing"),
@@ -264,7 +268,7 @@ def _promise(model: Any, paths: dict[str, tuple[str, BaseModel]], words: Vocabul
     return Promise(acknowledged, atomic, model.promise.classes)
 
 
-def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
+def _rule(index: int, part: WritePart, promise: Promise, with_rows: bool) -> WriteRule:
     from persistence_tests.model.payload import DEFAULT_SIZES
 
     where = (
@@ -293,6 +297,7 @@ def _rule(index: int, part: WritePart, promise: Promise) -> WriteRule:
         left_out=part.parts.leave_out if part.parts else 0,
         acknowledgement=promise.acknowledged[part.through],
         atomic=promise.atomic[part.through],
+        rows=with_rows and part.rows and bool(part.request or part.parts),
     )
 
 
@@ -317,7 +322,7 @@ def _requests(part: WritePart) -> dict[OperationKind, RequestTemplate]:
     form = part.request.create.send.partition(" ")[0]
     return {
         kind: RequestTemplate.parse(
-            one.send, part.multipart if one.send.partition(" ")[0] == form else None, one.headers
+            one.send, part.multipart if one.send.partition(" ")[0] == form else None, one.headers, one.form
         )
         for kind, one in asked.items()
         if one is not None

@@ -44,6 +44,7 @@ def within_file(document: Document, vocabulary: Vocabulary, events: Iterable[str
     """
     declared = list(_mapping(document, "paths"))
     yield from _rules(document, vocabulary, declared)
+    yield from _rows(document, vocabulary, declared)
     yield from _ready(document, vocabulary, declared)
     yield from _promises(document, vocabulary, declared)
     yield from _own_commands(document, vocabulary)
@@ -105,6 +106,20 @@ def _rules(document: Document, vocabulary: Vocabulary, declared: list[str]) -> I
                 yield document.problem((*location, "through"), what, remedy)
             else:
                 yield from operation_problems(document, location, rule, served=vocabulary.is_http(through))
+
+
+def _rows(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:
+    """A path that shows rows, where nothing that is written makes one."""
+    rules = document.data.get("writes")
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        return
+    through = [rule.get("through") for rule in rules if rule.get("rows") is not False]
+    if any(isinstance(path, str) and vocabulary.is_http(path) for path in through):
+        return
+    for path in filter(vocabulary.refers, declared):
+        what = f"nothing that is written makes a row, so `{path}` would show nothing"
+        remedy = "write through an HTTP path, by a request that makes one, or remove the path"
+        yield document.problem(("paths", path), what, remedy, key=True)
 
 
 def _ready(document: Document, vocabulary: Vocabulary, declared: list[str]) -> Iterator[Problem]:

@@ -26,7 +26,7 @@ class _OrText(BaseModel):
 
 
 class RequestPart(_OrText):
-    """A request with headers of its own; without headers it is written as a text."""
+    """A request with headers or a form of its own; without them it is written as a text."""
 
     send: Text = Field(
         description="Method and URL; `{name}`, `{directory}`, `{filename}` and `{to}` are filled in.",
@@ -36,6 +36,11 @@ class RequestPart(_OrText):
         default={},
         description="Headers of this request; the same is filled in.",
         examples=[{"Destination": "/files/{to}"}],
+    )
+    form: dict[Text, str] = Field(
+        default={},
+        description="The fields of a form that is the body of this request; filled in as `headers` of the rule.",
+        examples=[{"icon": "{name}", "csrfmiddlewaretoken": "{csrf}"}],
     )
 
 

@@ -9,12 +9,13 @@ from persistence_tests.errors import Problem
 from persistence_tests.model.operation import Also, OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
-from persistence_tests.scenario.uploads import upload_problems
+from persistence_tests.scenario.uploads import taken_by_login, unfillable, upload_problems
 
 OF_A_SERVER = (
-    "request", "multipart", "form", "headers", "accepts", "parts", "stored_as", "bytes", "cut",
+    "request", "multipart", "form", "headers", "accepts", "parts", "stored_as", "bytes", "cut", "rows",
 )  # fmt: skip
 OPERATIONS = ("create", "overwrite", "append", "rename", "delete")
+CARRYING = (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
 METHODS = {
     OperationKind.CREATE: ("POST", "PUT", "PATCH"),
     OperationKind.OVERWRITE: ("PUT", "POST", "PATCH"),
@@ -114,6 +115,15 @@ def _request_problems(
     from persistence_tests.paths.request import OF_THE_NAME, OF_THE_TARGET
 
     headers = request.get("headers", {}) if isinstance(request, dict) else {}
+    form = request.get("form", {}) if isinstance(request, dict) else {}
+    of_kind = OF_THE_NAME | OF_THE_TARGET if kind is OperationKind.RENAME else OF_THE_NAME
+    if form and kind in CARRYING:
+        what = f"the request of `{kind}` carries the file, it takes no form of its own"
+        remedy = "write the fields under `form` of the rule, beside `multipart`"
+        yield document.problem((*at, "form"), what, remedy, key=True)
+    yield from unfillable(
+        document, (*at, "form"), form, of_kind | taken_by_login(document, rule.get("through"))
+    )
     if isinstance(request, dict):
         at, request = (*at, "send"), request.get("send")
     if not isinstance(request, str) or not isinstance(headers, dict):
@@ -128,13 +138,18 @@ def _request_problems(
         yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _example(kind))
         return
     fields = {field for text in (url, *map(str, headers.values())) for field in placeholders(text)}
-    known = sorted(OF_THE_NAME | OF_THE_TARGET) if kind is OperationKind.RENAME else sorted(OF_THE_NAME)
+    known = sorted(of_kind)
     unknown = fields.difference(known)
     for field in sorted(unknown):
         what = f"`{{{shorten(field)}}}` is nothing that can be filled in"
         yield document.problem(at, what, did_you_mean(field, known, "a request holds, in braces,"))
     if unknown:
         return
+    fields |= {
+        field
+        for text in (form.values() if isinstance(form, dict) else ())
+        for field in placeholders(str(text))
+    }
     if kind is OperationKind.RENAME and not fields & {"to", "to_filename"}:
         yield document.problem(at, "the request does not say what the new name is", "add `{to}` to the URL")
     yield from _unnamed(document, at, kind, fields, rule)
@@ -145,16 +160,21 @@ def _unnamed(
 ) -> Iterator[Problem]:
     if "name" in fields or "stored_as" in rule:
         return
-    carries = kind in (OperationKind.CREATE, OperationKind.OVERWRITE, OperationKind.APPEND)
+    carries = kind in CARRYING
     if "filename" not in fields and not (carries and "multipart" in rule):
         what = f"the request does not say which file it {'writes' if carries else f'{kind}s'}"
         remedy = "add `{name}` to the URL"
         remedy += ", or `multipart` with the name of the form's field" if carries else ""
         yield document.problem(at, what, remedy)
-    elif "directory" not in fields and rule.get("into") != ["."]:
+    elif "directory" not in fields and _several(rule.get("into")):
         what = f"the request does not say {'into' if carries else 'in'} which directory it "
         what += "writes" if carries else f"{kind}s"
-        yield document.problem(at, what, "add `{directory}` to the URL, or write `into: [.]`")
+        yield document.problem(at, what, "add `{directory}` to the URL, or write the one that it writes into")
+
+
+def _several(into: Any) -> bool:
+    """Whether there are several directories: of one the server may know itself that all its files go there."""
+    return isinstance(into, list) and len(into) > 1
 
 
 def _example(kind: OperationKind) -> str:

@@ -40,7 +40,8 @@ class WriteRule:
     `files` is the number of new files a step; `into` (relative to the root of the paths, "" is that root),
     `kinds` and `sizes` (bytes) are taken in turn. `requests` has one for each of the `operations`, and none
     for a path that is not HTTP. Of `cut` files a step the connection is cut, of `left_out` files a part is not
-    sent. `traits` are what hostile names may have.
+    sent. `traits` are what hostile names may have. `rows`: what it writes has a row that refers to it, and the scenario
+    a path that shows it.
     """
 
     index: int
@@ -63,6 +64,7 @@ class WriteRule:
     left_out: int
     acknowledgement: Acknowledgement
     atomic: bool
+    rows: bool = False
 
     @property
     def served(self) -> bool:

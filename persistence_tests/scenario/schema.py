@@ -242,6 +242,13 @@ class WritePart(Part):
             "`text` have none."
         ),
     )
+    rows: bool = Field(
+        default=True,
+        description=(
+            "Whether a request of the rule makes, and its delete removes, the row that the `database` path shows; "
+            "`false` for one that only keeps the file."
+        ),
+    )
     cut: int = Field(
         default=0,
         ge=0,

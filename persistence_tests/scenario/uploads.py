@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from persistence_tests.errors import Problem
@@ -19,7 +19,7 @@ def upload_problems(
     document: Document, rule_at: Location, rule: dict[str, Any], operations: Sequence[str]
 ) -> Iterator[Problem]:
     """`operations` are those of the rule, which writes through an HTTP path."""
-    taken = _taken(document, rule.get("through"))
+    taken = taken_by_login(document, rule.get("through"))
     if len(operations) > 1:
         for key in (*_ALONE, *(("bytes",) if rule.get("bytes") == "as-stored" else ())):
             if key in rule:
@@ -32,7 +32,7 @@ def upload_problems(
         yield document.problem((*rule_at, "form"), what, remedy, key=True)
     known = {*_OF_THE_NAME, *taken, *(_OF_THE_WHOLE if "parts" in rule else ())}
     for key in ("headers", "form"):
-        yield from _unfillable(document, (*rule_at, key), rule.get(key), known)
+        yield from unfillable(document, (*rule_at, key), rule.get(key), known)
     yield from _too_many(document, rule_at, rule)
     yield from _never_read(document, rule_at, rule)
     parts = rule.get("parts")
@@ -64,7 +64,7 @@ def _parts(
         if isinstance(parts.get(key), str):
             yield from _request(document, (*at, key), parts[key], known)
     headers = parts.get("headers")
-    yield from _unfillable(document, (*at, "headers"), headers, of_part)
+    yield from unfillable(document, (*at, "headers"), headers, of_part)
     texts = [parts.get("request"), *(headers.values() if isinstance(headers, dict) else ())]
     said = {field for text in texts if isinstance(text, str) for field in placeholders(text)}
     if isinstance(parts.get("request"), str) and not said & (OF_A_PART - {"length", *_OF_THE_WHOLE}):
@@ -86,7 +86,7 @@ def _request(document: Document, at: Location, request: str, known: set[str]) ->
         yield document.problem(at, what, did_you_mean(field, sorted(known), "it holds, in braces,"))
 
 
-def _unfillable(document: Document, at: Location, texts: Any, known: set[str]) -> Iterator[Problem]:
+def unfillable(document: Document, at: Location, texts: Any, known: Set[str]) -> Iterator[Problem]:
     from persistence_tests.paths.session import placeholders_of
 
     for name, text in texts.items() if isinstance(texts, dict) else ():
@@ -118,7 +118,7 @@ def _never_read(document: Document, rule_at: Location, rule: dict[str, Any]) -> 
         yield document.problem((*rule_at, "bytes"), what, "add a `volume` or `direct` path")
 
 
-def _taken(document: Document, path: Any) -> set[str]:
+def taken_by_login(document: Document, path: Any) -> set[str]:
     """What the login of a path takes."""
     paths = document.data.get("paths")
     config = paths.get(path) if isinstance(paths, dict) and isinstance(path, str) else None

@@ -22,7 +22,12 @@ class Vocabulary:
     def is_http(self, path: str) -> bool:
         """Whether a path is a server's: then its configuration has the URL under which a name is read."""
         kind = self.paths.get(path)
-        return kind is not None and "url" in kind.config.model_fields
+        return kind is not None and "url" in kind.config.model_fields and not self.refers(path)
+
+    def refers(self, path: str) -> bool:
+        """Whether a path shows rows that refer to files, and no files."""
+        kind = self.paths.get(path)
+        return kind is not None and "references" in kind.config.model_fields
 
     def acknowledgements(self, path: str) -> tuple[Acknowledgement, ...]:
         """What a write through this path can be acknowledged by, the default first; none if it only reads."""

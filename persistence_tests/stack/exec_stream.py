@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,11 @@ class ExecStream:
             self._raw.sendall(content)
         except OSError as error:
             raise ExecFailed(f"the program takes no input: {error}") from error
+
+    def end_input(self) -> None:
+        """The program has all that it will get; what it still says can be read."""
+        with contextlib.suppress(OSError):
+            self._raw.shutdown(socket.SHUT_WR)
 
     def frame(self, within: float) -> tuple[int, bytes] | None:
         """The next output as (STDOUT or STDERR, bytes); None at the end.

@@ -129,6 +129,10 @@ class Host(ABC):
         """Where the harness reaches a port that the engine has published as {"HostIp", "HostPort"}."""
 
     @abstractmethod
+    def reached(self, stack: Stack, service: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """See `Stack.reached`."""
+
+    @abstractmethod
     def bind(self, arrangement: Arrangement, source: str) -> Path:
         """The directory of a bind mount, named as in the Compose file; StackError where there is none."""
 

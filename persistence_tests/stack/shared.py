@@ -127,6 +127,10 @@ class SharedHost(Host):
     def address(self, published: Mapping[str, str]) -> tuple[str, int]:
         return self.outer.host, int(published["HostPort"])
 
+    @contextmanager
+    def reached(self, stack: Stack, service: str, port: int) -> Iterator[tuple[str, int]]:
+        yield stack.address(service, port)  # the override publishes it
+
     def bind(self, arrangement: Arrangement, source: str) -> Path:
         return preparation.bound(arrangement.plan.binds, arrangement.spec, arrangement.identity, source)
 

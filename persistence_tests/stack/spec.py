@@ -22,6 +22,7 @@ class StackSpec:
     directory below the project directory, or the path itself where it may be mounted read-only as it is.
     `copy` are the data directories, below the project directory, that do not start empty. `without` are services
     that are left out. `storage` are the crash disks on which the stack lies, None where only its events need some.
+    `reached` are ports of services that are looked at, be it that the stack does not publish them.
     """
 
     compose: tuple[Path, ...]
@@ -35,6 +36,7 @@ class StackSpec:
     copy: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
     storage: Media | None = None
+    reached: tuple[tuple[str, int], ...] = ()
 
     @property
     def project_directory(self) -> Path:

@@ -325,6 +325,15 @@ class Stack:
             remedy=None if port in declared else f'publish it in the Compose file: `ports: ["{port}"]`',
         )
 
+    @contextmanager
+    def reached(self, service: str, port: int) -> Iterator[tuple[str, int]]:
+        """Where a port of a service that `spec.reached` names is reached, for as long as the context lasts.
+
+        StackError where it is not, as of a service that does not run.
+        """
+        with self._host.reached(self, service, port) as address:
+            yield address
+
     def volume(self, key: str) -> str:
         """The name on the engine of a volume of the Compose file, be it that an edit has put it out of use."""
         entry = (self.config.get("volumes") or {}).get(key)

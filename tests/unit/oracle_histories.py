@@ -65,6 +65,9 @@ VOLUME = PathDeclared("volume", "volume", stored=True, lists=True, while_down=Tr
 DIRECT = PathDeclared("direct", "direct", stored=True, lists=True, while_down=False, root="/data")
 API = PathDeclared("api", "http", stored=False, lists=False, while_down=False, root="/media-files")
 PROXY = PathDeclared("proxy", "http", stored=False, lists=False, while_down=False, root="/media-files")
+DATABASE = PathDeclared(
+    "database", "database", stored=False, lists=False, while_down=False, root="picture.file", refers=True
+)
 FOUR = (VOLUME, DIRECT, API, PROXY)
 INDEX_PAGE = Observation(NodeKind.FILE, 17, sha256(b"<html>index</html>").hexdigest(), status=200)
 
@@ -86,7 +89,7 @@ def tile_bytes(tile: Tile, tiles: int) -> bytes:
 
 @dataclass
 class Play:
-    """Writes the records of one scenario; `disk` is what the one store behind all paths holds."""
+    """Writes the records of one scenario; `disk` is what the one store behind all paths holds, `table` its rows."""
 
     paths: tuple[PathDeclared, ...] = FOUR
     promised: tuple[PromiseClass, ...] = tuple(PromiseClass)
@@ -97,6 +100,8 @@ class Play:
     blind: tuple[str, ...] = ()
     records: list[Record] = field(default_factory=list)
     disk: dict[str, Content] = field(default_factory=dict)
+    table: dict[str, Observation] = field(default_factory=dict)
+    strange_rows: tuple[str, ...] = ()
     lengths: dict[int, int] = field(default_factory=dict)
     identity: int = 0
     step: str = ""
@@ -106,7 +111,8 @@ class Play:
 
     def begin(self, ready: bool = True) -> None:
         planned = tuple(StepPlanned(step, event, event) for step, event in self.steps)
-        rules = (RuleDeclared(0, "api", Acknowledgement.HTTP_2XX, "POST /media"),)
+        rows = any(path.refers for path in self.paths)
+        rules = (RuleDeclared(0, "api", Acknowledgement.HTTP_2XX, "POST /media", rows=rows),)
         self.add(
             ScenarioBegan(
                 name="s",
@@ -125,12 +131,13 @@ class Play:
 
     def epoch(self, number: int, ready: bool = True) -> None:
         self.add(StackReady(number, ready, 1.0, None if ready else "no answer on /health"))
-        self.disk = {}
+        self.disk, self.table = {}, {}
         if ready:
-            served = [path for path in self.paths if not path.stored]
+            served = [path for path in self.paths if not (path.stored or path.refers)]
             self.add(*(AbsenceProbed(p.name, p.name not in self.blind, "") for p in served))
             listing = [path for path in self.paths if path.lists]
             self.add(*(BaselineListed(p.name, self.baseline, self.directories) for p in listing))
+            self.add(*(BaselineListed(p.name, self.strange_rows, ()) for p in self.paths if p.refers))
 
     def begin_step(
         self,
@@ -173,6 +180,7 @@ class Play:
         operation = self.operation(kind, name, tiles, **details)
         self.invoke(operation, outcome)
         self.disk[name] = self.tiles(operation.identity)
+        self.table[name] = self.row(self.disk[name])
         return operation
 
     def append(self, name: str, tiles: int = 1, outcome: Outcome = Outcome.OK, **details: Any) -> Operation:
@@ -184,6 +192,7 @@ class Play:
     def delete(self, name: str, outcome: Outcome = Outcome.OK) -> None:
         self.invoke(self.operation(OperationKind.DELETE, name), outcome)
         self.disk.pop(name)
+        self.table.pop(name, None)
 
     def rename(self, name: str, target: str, outcome: Outcome = Outcome.OK, **details: Any) -> None:
         self.invoke(self.operation(OperationKind.RENAME, name, target=target, **details), outcome)
@@ -212,12 +221,26 @@ class Play:
             return ABSENT
         return _observation(content, tuple(self.lengths.get(tile[0], 1) for tile in content), stored)
 
+    def row(self, content: Content, beside: str | None = None) -> Observation:
+        """A row that says size and digest of a file with this content."""
+        file = self.content(content)
+        return Observation(NodeKind.ROW, file.size, file.sha256, row="picture.file", beside=beside)
+
+    def touched(self, name: str) -> bool:
+        """Whether an operation was made on it that did not surely fail."""
+        failed = {r.operation for r in self.records if isinstance(r, Completed) and r.outcome is Outcome.FAIL}
+        made = [record.operation for record in self.records if isinstance(record, Invoked)]
+        return any(operation.name == name and operation.identity not in failed for operation in made)
+
     def names(self) -> list[str]:
         operations = [record.operation for record in self.records if isinstance(record, Invoked)]
         return sorted({o.name for o in operations} | {o.target for o in operations if o.target})
 
     def look(self, path: PathDeclared, changed: Mapping[str, Observation] | None = None) -> PathObserved:
         phase = Phase.AFTER if self._event_is_over() else Phase.BEFORE
+        if path.refers:
+            rows = {**dict.fromkeys(self.names(), ABSENT), **self.table, **(changed or {})}
+            return PathObserved(self.step, phase, path.name, "SQL", rows)
         names = {*self.names(), *self.disk}
         seen = {name: self.content(self.disk.get(name), path.stored) for name in sorted(names)}
         directory = Observation(NodeKind.DIRECTORY, mode="0755", owner="1000:1000")

@@ -552,3 +552,20 @@ def merged(original: Any, override: Any) -> Any:
                 base[key] = merged(base.get(key), value)
         return base
     return override
+
+
+def test_a_port_that_is_looked_at_is_published_beside_the_others() -> None:
+    spec = StackSpec((), reached=(("db", 5432), ("web", 80), ("web", 81)))
+    ports = [{"mode": "ingress", "target": 80, "published": "8080", "protocol": "tcp"}]
+    made = isolated({"web": {"ports": ports}, "db": {}, "other": {}}, spec=spec)
+    services = made.override["services"]
+    shown = {name: [port["target"] for port in services[name]["ports"].value] for name in ("web", "db")}
+    assert shown == {"web": [80, 81], "db": [5432]}
+    assert "ports" not in services["other"]
+    assert {port["host_ip"] for name in ("web", "db") for port in services[name]["ports"].value} == {
+        "127.0.0.1"
+    }
+    assert (
+        "db: its port 5432 is published on 127.0.0.1, at a free port, for the run to look at it"
+        in made.changes
+    )

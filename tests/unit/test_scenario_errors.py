@@ -118,7 +118,9 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "request without path": [("POST /files/{directory}", "POST files")],
     "request with unknown field": [("{directory}", "{dir}")],
     "request without file": [("multipart: file, ", "")],
-    "request without directory": [("POST /files/{directory}", "POST /files")],
+    "request without directory": [
+        ("POST /files/{directory}", "POST /files"), ("into: [uploads]", "into: [uploads, more]"),
+    ],
     "operation without request": [("into: [uploads]", "into: [uploads], operations: [create, delete]")],
     "operation without request in a mapping": [
         ('"POST /files/{directory}"', '{ create: "POST /files/{directory}", overwrite: "PUT /files/{name}" }'),

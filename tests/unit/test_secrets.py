@@ -217,6 +217,8 @@ NAMES = {
         "target",
         "shared",
         "xattrs",
+        "row",
+        "beside",
     },
     "FoundElsewhere": {"step", "name", "volume"},
     "StepSkipped": {"step", "event"},

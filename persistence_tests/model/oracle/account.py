@@ -16,6 +16,7 @@ from persistence_tests.model.operation import (
     OperationKind,
     Outcome,
     PayloadKind,
+    PromiseClass,
 )
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.known import Known
@@ -143,6 +144,7 @@ class Scenario:
                 self._current.began = record
                 self._current.stack = self.stack
                 self.facts.fate = record.fate
+                self.facts.power_was_lost |= record.promise is PromiseClass.POWER_LOSS
                 if self._current.opening:
                     self._current.made = deepcopy(self._epoch)
             case Invoked():
@@ -210,6 +212,8 @@ class Scenario:
     def _credit(self, account: Account, judgement: Judgement, batch: Batch) -> None:
         """Note which acknowledged operations of this step were seen, and where; let go what was seen everywhere."""
         declared = {path.name for path in self.began.paths}
+        without_rows = declared - {path.name for path in self.began.paths if path.refers}
+        rows = {rule.index for rule in self.began.rules if rule.rows}
         left = array("q")
         for identity in account.made.identities:
             if (operation := self.ledger.acknowledged(identity)) is None:
@@ -222,7 +226,7 @@ class Scenario:
                 now = {path for path, names in judgement.right.items() if name in names}
                 _mark(account, operation, batch, now)
                 paths |= now
-            if paths == declared:
+            if paths >= (declared if operation.rule in rows else without_rows):
                 account.shown.add((operation.rule, operation.kind))
             else:
                 left.append(identity)

@@ -37,7 +37,7 @@ class Facts:
     """`shows_absence` holds the answers of the probes, by path; `seen` and `wrong` last for an epoch.
 
     `seen` is what each stored path showed last before an event, `tried` how many operations a name had seen by then
-    that is kept whole there.
+    that is kept whole there. `power_was_lost`: so is this.
     """
 
     began: ScenarioBegan
@@ -46,18 +46,26 @@ class Facts:
     seen: dict[str, Sightings] = field(default_factory=dict)
     tried: dict[tuple[str, str], int] = field(default_factory=dict)
     wrong: set[tuple[str, str, bool]] = field(default_factory=set)
+    power_was_lost: bool = False
 
     def forget(self) -> None:
         self.shows_absence.clear()
         self.seen.clear()
         self.tried.clear()
         self.wrong.clear()
+        self.power_was_lost = False
 
     @property
     def vantages(self) -> list[Vantage]:
         """A served path that was never probed cannot show absence: nobody knows how it would."""
         return [
-            Vantage(p.name, p.stored, p.lists, p.stored or self.shows_absence.get(p.name, False))
+            Vantage(
+                p.name,
+                p.stored,
+                p.lists,
+                p.stored or p.refers or self.shows_absence.get(p.name, False),
+                p.refers,
+            )
             for p in self.began.paths
         ]
 

@@ -13,6 +13,7 @@ from persistence_tests.model.oracle.directories import wrong_directories
 from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.listing import ignored, is_residue
 from persistence_tests.model.oracle.metadata import parted_links, wrong_metadata
+from persistence_tests.model.oracle.rows import dangling, look_at_row
 from persistence_tests.model.oracle.sight import Judged, Sight, Vantage, diverging, look, resolve
 from persistence_tests.model.oracle.words import evidence
 from persistence_tests.model.records import DataFate, FoundElsewhere, PathObserved, Phase
@@ -68,10 +69,11 @@ class Judgement:
 def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) -> Judgement:
     """`stack_down`: the stack did not come back; only what stored paths still show is then judged."""
     result = Judgement(batch.phase)
-    vantages = [v for v in facts.vantages if v.stored or not stack_down]
+    looked = [v for v in facts.vantages if v.stored or not stack_down]
+    vantages, rows = [v for v in looked if not v.refers], [v for v in looked if v.refers]
     if not stack_down:
         result.problems = batch.problems
-    for path in batch.files.keys() & {vantage.path for vantage in vantages}:
+    for path in batch.files.keys() & {vantage.path for vantage in looked}:
         for names in (result.seen, result.checked, result.right, result.sure):
             names[path] = batch.files[path].plain()
     for name in sorted(_not_plain(batch, ledger, facts) - facts.directories):
@@ -82,7 +84,14 @@ def judge_batch(batch: Batch, ledger: Ledger, facts: Facts, stack_down: bool) ->
                 continue
             result.seen[vantage.path].add(name)
             sights.append(look(ledger, name, vantage, seen))
-        _judge_name(name, resolve(sights), batch, ledger, facts, result)
+        sights = resolve(sights)
+        _judge_name(name, sights, batch, ledger, facts, result)
+        for vantage in rows:
+            if (seen := batch.on(vantage.path).get(name)) is not None:
+                result.seen[vantage.path].add(name)
+                _judge_row(name, look_at_row(ledger, name, vantage, seen, sights), result)
+    for vantage in rows:
+        _judge_strange_rows(batch, vantage, vantages, ledger, facts, result)
     for vantage in vantages:
         # What makes the directories of a volume made anew is the stack's start.
         never_made = stack_down and facts.fate is DataFate.DESTROYED
@@ -136,6 +145,35 @@ def _judge_name(
         result.wrong.append(Wrong(symptom, name, tuple(sight.path for sight in those), line))
     right = [sight for sight in sights if sight.stored and sight.judged is Judged.RIGHT]
     result.wrong += wrong_metadata(name, right, batch.phase, ledger, facts)
+
+
+def _judge_row(name: str, seen: tuple[Sight, str], result: Judgement) -> None:
+    sight, line = seen
+    if sight.judged in (Judged.RIGHT, Judged.WRONG):
+        result.checked[sight.path].add(name)
+        result.sure[sight.path].add(name)
+    if sight.judged is Judged.RIGHT:
+        result.right[sight.path].add(name)
+    if sight.symptom is not None:
+        result.wrong.append(Wrong(sight.symptom, name, (sight.path,), line))
+
+
+def _judge_strange_rows(
+    batch: Batch, vantage: Vantage, others: list[Vantage], ledger: Ledger, facts: Facts, result: Judgement
+) -> None:
+    if vantage.path not in batch.files:
+        return
+    stored = {v.path: batch.files[v.path] for v in others if v.stored and v.path in batch.files}
+    open_rows = []
+    for name, wrong in dangling(batch.files[vantage.path], vantage, stored, ledger, facts):
+        if wrong is None:
+            open_rows.append(name)
+        else:
+            result.wrong.append(wrong)
+    if open_rows:
+        result.notes.append(
+            f"rows without their file that nothing is promised of, no finding: {some(open_rows)}"
+        )
 
 
 def _doubled(batch: Batch, ledger: Ledger, vantages: list[Vantage]) -> Iterator[Wrong]:

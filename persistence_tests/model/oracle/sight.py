@@ -31,12 +31,14 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A path as the oracle needs it; one that answers 2xx to anything cannot show an absence."""
+    """A path as the oracle needs it; one that answers 2xx to anything cannot show an absence. One that `refers` shows
+    rows, no files."""
 
     path: str
     stored: bool
     lists: bool
     shows_absence: bool
+    refers: bool = False
 
 
 def look(ledger: Ledger, name: str, vantage: Vantage, seen: Observation) -> Sight:

@@ -24,6 +24,7 @@ from persistence_tests.model.oracle.facts import Wrong
 from persistence_tests.model.oracle.known import Known
 from persistence_tests.model.oracle.passes import Judgement, some
 from persistence_tests.model.records import DataFate, RuleDeclared
+from persistence_tests.model.rows import makes_row
 
 EVIDENCE_LINES = 10
 MARKS = {
@@ -171,8 +172,17 @@ def _unshown(scenario: Scenario, account: Account, looks: list[Judgement]) -> It
         if not any(look.sure.get(path) for look in looks):
             if not (destroyed and not account.opening and path in cannot and set(paths) - cannot and seen):
                 yield f"no name was checked on {path}{when}"
-        elif account.to_be_seen is not None and (unseen := account.to_be_seen - seen):
+        elif account.to_be_seen is not None and (
+            unseen := _to_ask(scenario, path, account.to_be_seen - seen)
+        ):
             yield f"{path} was not asked{when} for {some(unseen)}"
+
+
+def _to_ask(scenario: Scenario, path: str, names: Iterable[str]) -> list[str]:
+    """Of these names those that the path is to be asked for: of rows only those that have one."""
+    if any(declared.name == path and declared.refers for declared in scenario.began.paths):
+        return [name for name in names if makes_row(scenario.ledger, name)]
+    return list(names)
 
 
 def _unpromised(scenario: Scenario, account: Account) -> Iterator[str]:
@@ -209,12 +219,16 @@ def _operation_unshown(
         said = account.refused.get(rule.index, "")
         yield f"{what}, none was acknowledged" + (f"; the last answer: {said}" if said else "")
         return
-    if not _showing(scenario, acknowledged[0].kind):
+    if not _showing(scenario, rule, acknowledged[0].kind):
         can = "a symbolic link" if kind is OperationKind.SYMLINK else "that a name is absent"
         yield f"{what}, none can be seen: no path can show {can}"
         return
     unseen = [
-        [path for path in _showing(scenario, o.kind) if path not in account.seen_right.get(o.identity, ())]
+        [
+            path
+            for path in _showing(scenario, rule, o.kind)
+            if path not in account.seen_right.get(o.identity, ())
+        ]
         for o in acknowledged
     ]
     if all(unseen):
@@ -222,9 +236,9 @@ def _operation_unshown(
         yield f"{what}, none was seen right on every path{place} (not on {', '.join(least)})"
 
 
-def _showing(scenario: Scenario, kind: OperationKind) -> list[str]:
-    """The paths that can show what such an operation did."""
-    vantages = scenario.facts.vantages
+def _showing(scenario: Scenario, rule: RuleDeclared, kind: OperationKind) -> list[str]:
+    """The paths that can show what such an operation of the rule did."""
+    vantages = [v for v in scenario.facts.vantages if rule.rows or not v.refers]
     if kind is OperationKind.DELETE:
         return [v.path for v in vantages if v.shows_absence]
     stored = [v.path for v in vantages if v.stored]

@@ -55,6 +55,10 @@ def observed(seen: Observation) -> str:
     if seen.kind is NodeKind.ERROR:
         status = f" {seen.status}" if seen.status else ""
         return f"error{status}{f' ({seen.error})' if seen.error else ''}"
+    if seen.kind is NodeKind.ROW:
+        said = [f"{seen.size} bytes"] if seen.size is not None else []
+        said += [f"sha256 {seen.sha256[:8]}…"] if seen.sha256 else []
+        return f"a row in {seen.row}" + (f" that says {', '.join(said)}" if said else "")
     if seen.kind is NodeKind.SYMLINK and seen.target is not None:
         return f"a symbolic link to {seen.target}"
     if seen.kind is not NodeKind.FILE:

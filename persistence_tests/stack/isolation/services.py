@@ -32,9 +32,20 @@ def service_override(plan: Plan, name: str, service: Config) -> Any:
     ]
     if mounts:
         out["volumes"] = Override(mounts)
-    if ports := service.get("ports"):
-        kept = {(port["target"], port.get("protocol", "tcp")): port for port in ports}
-        out["ports"] = Override([_port(port) for port in kept.values()])
+    ports = service.get("ports") or ()
+    kept = {(port["target"], port.get("protocol", "tcp")): port for port in ports}
+    looked_at = {
+        (port, "tcp"): {"target": port, "protocol": "tcp"}
+        for owner, port in plan.spec.reached
+        if owner == name and (port, "tcp") not in kept
+    }
+    if kept or looked_at:
+        out["ports"] = Override([_port(port) for port in {**kept, **looked_at}.values()])
+    for port, _ in looked_at:
+        changes.append(
+            f"{name}: its port {port} is published on 127.0.0.1, at a free port, for the run to look at it"
+        )
+    if ports:
         said = ", ".join(f"{port.get('published') or 'any'}->{port['target']}" for port in ports)
         changes.append(f"{name}: ports {said} are published on 127.0.0.1, each at a free port")
     container_name = service.get("container_name")

@@ -29,6 +29,7 @@ from persistence_tests.stack.machine.image import machine_image
 from persistence_tests.stack.machine.plan import HostPath, content, host_paths, plan, ports, trees
 from persistence_tests.stack.machine.snapshot import DISK, PATHS, Snapshots
 from persistence_tests.stack.machine.supplies import supply, wanted
+from persistence_tests.stack.machine.tunnel import tunnel
 from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.refusal import Refusal, refuse
 from persistence_tests.stack.teardown import remove_labelled
@@ -223,6 +224,15 @@ class MachineHost(Host):
         ours = self.machine.port(port)
         return ("127.0.0.1", ours) if ours is not None else (self.machine.address, port)
 
+    @contextmanager
+    def reached(self, stack: Stack, service: str, port: int) -> Iterator[tuple[str, int]]:
+        for container in stack.containers(service):
+            if address := _address_inside(container):
+                with tunnel(self.machine.container, address, port) as ours:
+                    yield ours
+                return
+        raise StackError(f"{service} has no address in the machine: it does not run")
+
     def bind(self, arrangement: Arrangement, source: str) -> Path:
         for path in host_paths(arrangement.original, arrangement.isolated, arrangement.identity.workspace):
             if posixpath.normpath(source) in (path.path, posixpath.normpath(path.users)):
@@ -298,6 +308,13 @@ class MachineHost(Host):
                 self.machine.run(["sh", "-ec", LAY, "sh", path.path, f"{DISK}/{PATHS}{path.path}"])
             if given is not None:
                 self.machine.run(["sh", "-ec", FILL, "sh", str(given), path.path])
+
+
+def _address_inside(container: Container) -> str | None:
+    if container.attrs["HostConfig"].get("NetworkMode") == "host":
+        return "127.0.0.1"
+    networks = container.attrs["NetworkSettings"]["Networks"].values()
+    return next((str(each["IPAddress"]) for each in networks if each.get("IPAddress")), None)
 
 
 def socket_of(identity: Identity) -> Path:
