@@ -13,8 +13,8 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 import pytest
 
 from persistence_tests.model.observation import NodeKind
-from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind, Outcome
-from persistence_tests.model.payload import Payload, PayloadKind
+from persistence_tests.model.operation import Acknowledgement, Operation, OperationKind, Outcome, PayloadKind
+from persistence_tests.model.payload import Payload
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.http import HttpPath
 from persistence_tests.paths.request import RequestTemplate
@@ -46,7 +46,9 @@ class Quiet(WSGIRequestHandler):
         self.raw_requestline = self.rfile.readline(65537)
         if self.raw_requestline and self.parse_request():
             environ = {**self.get_environ(), "HTTPS": "on"}
-            handler = ServerHandler(self.rfile, self.wfile, self.get_stderr(), environ, multithread=False)
+            incoming: Any = self.rfile
+            outgoing: Any = self.wfile
+            handler = ServerHandler(incoming, outgoing, self.get_stderr(), environ, multithread=False)
             handler.request_handler = self  # type: ignore[attr-defined]  # that is how it logs
             handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
