@@ -58,6 +58,7 @@ RESTORED = case(
     intact=frozenset({"admin"}),
 )
 MERGED = case(Symptom.RESURRECTED, "backup-restore", NAMED, fate=DataFate.RESTORED)
+APART = case(Symptom.DANGLING, "backup-restore", NAMED, fate=DataFate.RESTORED, paths=("database",))
 EARLY = case(Symptom.MISSING, "kill", NAMED, seen_before=frozenset(), intact=frozenset({"admin", "blog"}))
 WIPED = case(Symptom.MISSING, "restart", NAMED)
 CUT = case(Symptom.MISSING, "power-loss", NAMED)
@@ -100,6 +101,7 @@ EXPLAINED = {
     "mount-elsewhere": [ELSEWHERE],
     "no-volume": [
         LAYER,
+        dataclasses.replace(LAYER, finding=finding(Symptom.DANGLING, "recreate", paths=("database",))),
         # A volume that was never meant for these files is not "mounted elsewhere".
         dataclasses.replace(
             LAYER, configuration=configuration(NAMED | {"source": "cache", "target": "/var/cache"})
@@ -142,6 +144,13 @@ EXPLAINED = {
         dataclasses.replace(EDITED, configuration=NAMED_OTHERWISE, former=configuration(NAMED)),
     ],
     "incomplete-restore": [RESTORED],
+    "restored-apart": [
+        APART,
+        dataclasses.replace(APART, intact=frozenset()),
+        dataclasses.replace(
+            APART, finding=finding(Symptom.UNREFERENCED, "volume-recreate", paths=("database",))
+        ),
+    ],
     "merging-restore": [MERGED],
     "acknowledged-too-early": [
         EARLY,
@@ -179,6 +188,7 @@ EXPLAINED = {
 }
 
 UNEXPLAINED = {
+    "rows and files part without a restore too": dataclasses.replace(APART, fate=DataFate.KEPT),
     "a layer survives a restart: something else removed the files": case(Symptom.MISSING, "restart"),
     "a tmpfs survives what does not touch its service": dataclasses.replace(TMPFS, touched=frozenset({"proxy"})),
     "a tmpfs survives a pause": dataclasses.replace(TMPFS, finding=finding(Symptom.MISSING, "pause")),
