@@ -61,7 +61,8 @@ def sha256(content: bytes) -> str:
 def test_the_table_is_read_without_importing_what_it_names() -> None:
     script = (
         "import sys; from persistence_tests.paths import PATHS, kind; assert kind('api') is PATHS['api']; "
-        "heavy = {'docker', 'requests', 'pydantic', 'http.client', 'sqlalchemy', 'psycopg'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'docker', 'requests', 'pydantic', 'http.client', 'sqlalchemy', 'psycopg'} & set(sys.modules); "
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

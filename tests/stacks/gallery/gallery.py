@@ -1,4 +1,4 @@
-"""PUT, GET and DELETE /pictures/NAME: a file, a smaller one made of it, and the row that refers to both.
+"""PUT, GET and DELETE /pictures/NAME: a file, a smaller one made of it, and the row that refers to both; /health.
 
 Written in the order that makes it durable: the files, then the row, then the answer. Removed the other way round.
 """
@@ -56,7 +56,7 @@ def connect():
 def store(name: str, content: bytes) -> None:
     path = os.path.join(PICTURES, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    new = f"{path}.{os.urandom(4).hex()}.new"
+    new = os.path.join(os.path.dirname(path), f"{os.urandom(4).hex()}.new")
     with open(new, "xb") as file:
         file.write(content)
         file.flush()
@@ -97,6 +97,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, b"removed")
 
     def do_GET(self) -> None:
+        if self.path == "/health":
+            self._answer(200, b"well")
+            return
         try:
             with open(os.path.join(PICTURES, self._name()), "rb") as file:
                 self._answer(200, file.read())
