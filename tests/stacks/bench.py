@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, run: Run, running: ScenarioRun, steps: dict[str, Iterator[PlannedEvent]]) -> None:
         self.run = run
         self.running = running
-        self.reactions: dict[type[Record], Callable[[Any], None]] = {}
+        self.reactions: dict[type[Record], Callable[[Any], object]] = {}
         self._steps = steps
 
     @property
