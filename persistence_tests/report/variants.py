@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from persistence_tests.model.finding import Verdict, worst
 from persistence_tests.model.records import StepPlanned
@@ -102,17 +102,26 @@ def variants(planned: Iterable[StepPlanned]) -> dict[str, VariantResult]:
         if entry is None or len(steps) < 2:
             continue
         titles = [step.title for step in steps]
-        shared = _shared(titles)
-        of = shared or steps[0].event
-        names = [title[len(shared) :].strip(BETWEEN) for title in titles]
+        begin = _begin(titles)
+        rests = [title[len(begin) :] for title in titles]
+        end = _end(rests)
+        of = f"{begin} {end}".strip() or steps[0].event
+        names = [rest.removesuffix(end).strip(BETWEEN) for rest in rests]
         for step, name in zip(steps, names, strict=True):
             found[step.step] = VariantResult(of, name if name and names.count(name) == 1 else step.step)
     return found
 
 
-def _shared(titles: Sequence[str]) -> str:
+def _begin(titles: Sequence[str]) -> str:
     """What all titles begin with, up to the end of a word in each."""
     prefix = min(titles, key=len)
     while prefix and not all(t.startswith(prefix) and t[len(prefix) :][:1] in BETWEEN for t in titles):
         prefix = prefix[:-1]
     return prefix.rstrip(BETWEEN)
+
+
+def _end(titles: Sequence[str]) -> str:
+    """The words that all titles end with."""
+    backwards = zip(*(reversed(title.split()) for title in titles), strict=False)
+    shared = [words[0] for words in takewhile(lambda words: len(set(words)) == 1, backwards)]
+    return " ".join(reversed(shared))

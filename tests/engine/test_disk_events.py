@@ -150,3 +150,24 @@ def test_who_keeps_nothing_any_more_once_a_disk_was_full_is_not_there_again(tmp_
     assert (judgement.verdict, judgement.findings) == (Verdict.UNAVAILABLE, ())
     silent = f"no write was acknowledged after the disks had room again; {API}"
     assert any(silent in reason for reason in judgement.reasons), judgement.reasons
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
+def test_a_stack_that_is_written_to_meanwhile_keeps_what_it_acknowledged(
+    tmp_path: Path, filesystem: str
+) -> None:
+    stack = {**web("syncing"), "storage": {"on": "crash-disk", "filesystem": filesystem}}
+    # A disk whose error passes is a thin one, which is ext4 always.
+    chosen = [entry for name, entry in EVENTS.items() if filesystem == "ext4" or name != "error that passes"]
+    busy: list[Entry] = [
+        {name: {**({} if isinstance(entry, str) else entry[name]), "while": "writing"}}
+        for entry in chosen
+        for name in ([entry] if isinstance(entry, str) else entry)
+    ]
+    parts = {"stack": stack, "paths": PATHS, "writes": [CHANGED, POSTED], "promise": PROMISE}
+    events = {str(place): entry for place, entry in enumerate(busy)}
+    with bench(tmp_path, events, times=1, **parts) as box:
+        judgements = list(box.running.judgements())
+    assert [(j.step, j.reasons, j.findings) for j in judgements if j.verdict is not Verdict.KEPT] == []
+    assert len(judgements) == 1 + len(chosen)

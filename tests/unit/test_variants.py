@@ -39,6 +39,11 @@ def planned(*titles: str, entry: int | None = 0) -> list[StepPlanned]:
             ['"Build"', '"Building"'],
         ),
         (("power-loss", "power-loss, strict"), "power-loss", ["cut-0", "strict"]),
+        (
+            ("cut while writing", "cut, strict while writing", "cut, slow while writing"),
+            "cut while writing",
+            ["cut-0", "strict", "slow"],
+        ),
         (("after 7s", "after 70s"), "after", ["7s", "70s"]),
         (("ours", "ours"), "ours", ["cut-0", "cut-1"]),
         (("one", "two"), "cut", ["one", "two"]),
