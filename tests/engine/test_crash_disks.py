@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,12 +224,15 @@ def test_a_killed_run_leaves_no_disk_once_it_is_cleaned_up(tmp_path: Path) -> No
 
 @pytest.mark.soak
 @pytest.mark.parametrize("instant", range(20))
-def test_killed_at_any_instant_nothing_is_left_once_it_is_cleaned_up(tmp_path: Path, instant: int) -> None:
+def test_killed_at_any_instant_nothing_is_left_once_it_is_cleaned_up(
+    tmp_path: Path, instant: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scenario = write_scenario(tmp_path, [AT_ONCE, STRICT], promise=FSYNCED)
     line = random.Random(instant).randrange(1, 40)
     command = Command("run", str(scenario), "--report-dir", str(tmp_path / "reports"), directory=tmp_path)
     command.wait_for_line(line)
     command.kill()
+    monkeypatch.setattr(tempfile, "tempdir", str(command.temporary))  # where its workspace is looked for
     engine = Engine.connect()
     mine = Leftovers(tuple(each for each in leftovers(engine).found if each.run == command.run))
     assert remove(engine, mine) == []
