@@ -51,9 +51,11 @@ sub hold_blocks {
     }
 }
 
-# One process may not have as many files open as there are inodes: then the next one goes on.
+# One process may not have as many files open as there are inodes: then the next one goes on. xfs makes inodes out of
+# blocks, as many as a quarter of them: without blocks only those are left that it has made already.
 sub hold_inodes {
     my ($root) = @_;
+    hold_blocks($root) if `stat -f -c %T $root` =~ /xfs/;
     while (1) {
         next if defined nameless($root);
         return if $!{ENOSPC};
