@@ -21,7 +21,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib/stack.sh
 . "$here/lib/stack.sh"
 
-readonly STEPS=8 SHORTEST_KEY=50 SHORTEST_PASSWORD=12 LOG_LINES=20
+readonly STEPS=8 TLS_KEY=horilla_tls SHORTEST_KEY=50 SHORTEST_PASSWORD=12 LOG_LINES=20
 # Of an image that ran well before: IMAGE without its tag, and this.
 readonly PREVIOUS=previous
 
@@ -99,6 +99,11 @@ validate() {
   for service in $DATABASE_SERVICE $APP nginx; do
     [ -n "${image[$service]:-}" ] || fail "$FAILED" "the stack has no service $service"
   done
+  # nginx would say so too, but only when everything else is up.
+  if [ "$(setting TLS_SELF_SIGNED no)" != yes ] && [ -n "${volume[$TLS_KEY]:-}" ] && ! volume_exists "${volume[$TLS_KEY]}"; then
+    fail "$FAILED" "there is no certificate: TLS_DIR names no directory, and volume ${volume[$TLS_KEY]} does not exist;" \
+      "TLS_SELF_SIGNED=yes makes one to try it out with. Nothing was done"
+  fi
   take_lock
 }
 

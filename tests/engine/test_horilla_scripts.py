@@ -130,6 +130,11 @@ def test_every_fault_of_the_settings_is_named(tmp_path: Path, stack: HorillaStac
     good = f"SECRET_KEY={'k3y' * 20}\nPOSTGRES_PASSWORD={'pass' * 4}\n"
     # The environment goes before the file, as Compose has it.
     assert faults(good, POSTGRES_PASSWORD="password1234") == ["POSTGRES_PASSWORD"]
+    (directory / ".env").write_text(good)
+    override = directory / "override.yaml"
+    override.write_text(override.read_text().replace(stack.project, f"{stack.project}-absent"))
+    ended = script(stack, directory / "deploy.sh", COMPOSE_FILE=files)
+    assert (ended.code, "there is no certificate" in ended.stderr) == (1, True), ended.said
 
 
 # --- status.sh ------------------------------------------------------------------------------------------------

@@ -264,4 +264,5 @@ is_script() {
 
 release_lock() { [ -z "${lock:-}" ] || rm -f -- "$lock"; }
 
-sync_to_disk() { sync -- "$1" 2>/dev/null || sync; }
+# Nothing but that: everything on the machine is not ours to wait for.
+sync_to_disk() { sync -- "$1"; }
