@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+import json
 import os
 import re
 import secrets
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from struct import pack
 from urllib.parse import quote
 
@@ -167,6 +169,29 @@ def test_replacing_keeps_the_new_logo_and_removes_the_old_one(stack: HorillaStac
     assert (refused.status_code, client.get(new["url"]).content) == (415, content)
 
 
+def test_of_many_at_once_each_keeps_its_own(stack: HorillaStack, client: Client) -> None:
+    """Uploads under one name, and replacements of one logo: no row refers to another's file, and no file is left."""
+
+    def upload(content: bytes) -> dict[str, str]:
+        kept: dict[str, str] = client.upload("rush.png", content).json()
+        return kept
+
+    def replace(content: bytes) -> int:
+        return client.post(f"/companies/{first['id']}/icon/", icon=("rush.png", content)).status_code
+
+    contents = [image() for _ in range(8)]
+    before = stack.files()
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(upload, contents)
+        assert set(pool.map(replace, [image() for _ in range(8)])) == {200}
+    for kept, content in zip(others, contents[1:], strict=True):
+        assert client.get(kept["url"]).content == content
+    now = client.get(f"/companies/{first['id']}/", "application/json").json()
+    assert stack.files() - before == {
+        one[column] for one in (now, *others) for column in ("icon", "icon_webp")
+    }
+
+
 def test_a_deleted_company_takes_its_files_along(stack: HorillaStack, client: Client) -> None:
     by_id, by_name = (client.upload("gone.png", image()).json() for _ in range(2))
     assert client.post(f"/companies/{by_id['id']}/delete/").status_code == 204
@@ -232,6 +257,17 @@ def test_the_avatar_stands_in_for_a_file_that_is_gone(stack: HorillaStack, clien
     assert client.get(f"/admin/base/company/{kept['id']}/change/").status_code == 200
     assert client.post(f"/companies/{kept['id']}/icon/", icon=("found.png", image())).status_code == 200
     assert client.post(f"/companies/{kept['id']}/delete/").status_code == 204
+
+
+def test_an_avatar_shows_the_initials(stack: HorillaStack) -> None:
+    names = {
+        "Gfuture Tech": "GT", "the company of many words": "TW", "acme": "A", "logo_of-us": "LO", "": "?", " ": "?",
+        "\u00e9clair \u00fcber": "\u00c9\u00dc", "\u65e5\u672c \u4f1a\u793e": "\u65e5\u4f1a", "<b> & co": "BC",
+        "7 days": "7D", "\u00dfa": "S",
+    }  # fmt: skip
+    program = f"import json; print(json.dumps([initials_of(name) for name in {json.dumps(list(names))}]))"
+    shell = f"python manage.py shell -v 0 -c 'from base.avatar import initials_of; {program}'"
+    assert json.loads(stack.execute("horilla", f"cd /app && {shell}")) == list(names.values())
 
 
 def test_no_page_sends_anybody_elsewhere(client: Client) -> None:
@@ -314,6 +350,9 @@ def test_documents_are_for_those_who_may(stack: HorillaStack, clients: dict[str,
         for name, content in (("contract n\u00b0 1.pdf", PDF), ("scan.png", image()))
     )
     assert contract["sha256"] == sha256(PDF)
+    expired = stack.execute(
+        "horilla", f"cd /app && python manage.py shell -v 0 -c '{_SIGN_OLD.format(contract['id'])}'"
+    )
     for way, somebody in clients.items():
         nobody = without_login(somebody)
         for entitled, address in ((nobody, contract["url"]), (somebody, f"/documents/{contract['id']}/")):
@@ -323,9 +362,6 @@ def test_documents_are_for_those_who_may(stack: HorillaStack, clients: dict[str,
             assert shown.headers["content-disposition"].startswith("attachment")
             assert shown.headers["cache-control"] == "private, no-store"
         token = contract["url"].partition("=")[2]
-        expired = stack.execute(
-            "horilla", f"cd /app && python manage.py shell -v 0 -c '{_SIGN_OLD.format(contract['id'])}'"
-        )
         for wrong in (token[:-1], "", f"{other['id']}{token[token.index(':') :]}", expired.strip()):
             assert nobody.get(f"/documents/{contract['id']}/?token={wrong}").status_code == 403
         assert nobody.get(f"/documents/{other['id']}/?token={token}").status_code == 403
@@ -505,6 +541,7 @@ def test_the_processes_are_what_they_should_be(stack: HorillaStack) -> None:
     assert stack.execute("db", "id -un; cat /proc/1/comm").split() == ["postgres", "postgres"]
     settings = "SHOW fsync; SHOW synchronous_commit; SHOW full_page_writes; SHOW data_checksums"
     assert [stack.rows(query) for query in settings.split(";")] == [[["on"]]] * 4
+    stack.execute("horilla", "python manage.py makemigrations --check --dry-run")
     said = stack.execute("horilla", "python manage.py check --deploy --fail-level WARNING")
     assert said.startswith("System check identified no issues")
 
@@ -542,3 +579,20 @@ def test_an_interrupted_first_start_of_the_database_heals(stack: HorillaStack) -
 
 def _assert_runs(container: object, command: str) -> None:
     assert run_any(container, ["sh", "-ec", command])[2] == 0  # type: ignore[arg-type]
+
+
+def test_rows_and_files_agree_after_all_of_it(stack: HorillaStack) -> None:
+    columns = {
+        "base_company": ("icon", "icon_webp"),
+        "employee_employee": ("avatar",),
+        "employee_document": ("file",),
+    }
+    named = [
+        name
+        for table, of in columns.items()
+        for column in of
+        for (name,) in stack.rows(f"SELECT {column} FROM {table}")
+    ]
+    referred = [name for name in named if name]
+    assert len(set(referred)) == len(referred) > 20
+    assert set(referred) == stack.files()

@@ -22,8 +22,8 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="128" height="128" viewBo
 def initials_of(name: str) -> str:
     """The first letters of the first and the last word; `?` for a name without any."""
     letters = [next((c for c in word if c.isalnum()), "") for word in name.replace("_", " ").split()]
-    found = [letter.upper() for letter in letters if letter]
-    return "".join(found if len(found) < MAX_INITIALS else [found[0], found[-1]])[:MAX_INITIALS] or "?"
+    found = [letter.upper()[:1] for letter in letters if letter]
+    return "".join(found if len(found) < MAX_INITIALS else [found[0], found[-1]]) or "?"
 
 
 def avatar_url(name: str) -> str:
