@@ -350,22 +350,25 @@ def test_documents_are_for_those_who_may(stack: HorillaStack, clients: dict[str,
         for name, content in (("contract n\u00b0 1.pdf", PDF), ("scan.png", image()))
     )
     assert contract["sha256"] == sha256(PDF)
-    expired = stack.execute(
-        "horilla", f"cd /app && python manage.py shell -v 0 -c '{_SIGN_OLD.format(contract['id'])}'"
+    said = stack.execute(
+        "horilla", f"cd /app && python manage.py shell -v 0 -c '{_SIGN_EARLIER.format(contract['id'])}'"
     )
+    nearly_expired, expired = said.split()
     for way, somebody in clients.items():
         nobody = without_login(somebody)
-        for entitled, address in ((nobody, contract["url"]), (somebody, f"/documents/{contract['id']}/")):
+        own = f"/documents/{contract['id']}/"
+        for entitled, address in ((nobody, contract["url"]), (nobody, nearly_expired), (somebody, own)):
             shown = entitled.get(address)
             assert (shown.status_code, shown.content) == (200, PDF), way
             assert shown.headers["content-type"] == "application/pdf"
             assert shown.headers["content-disposition"].startswith("attachment")
             assert shown.headers["cache-control"] == "private, no-store"
         token = contract["url"].partition("=")[2]
-        for wrong in (token[:-1], "", f"{other['id']}{token[token.index(':') :]}", expired.strip()):
-            assert nobody.get(f"/documents/{contract['id']}/?token={wrong}").status_code == 403
+        for wrong in (token[:-1], "", f"{other['id']}{token[token.index(':') :]}"):
+            assert nobody.get(f"{own}?token={wrong}").status_code == 403
+        assert nobody.get(expired).status_code == 403
         assert nobody.get(f"/documents/{other['id']}/?token={token}").status_code == 403
-        assert nobody.get(f"/documents/{contract['id']}/").status_code == 302
+        assert nobody.get(own).status_code == 302
         stored = quote(contract["file"].removeprefix("employee/documents/"))
         for prefix in (
             "/media/employee/documents/", "/media/employee//documents/", "/media/employee/./documents/",
@@ -377,12 +380,13 @@ def test_documents_are_for_those_who_may(stack: HorillaStack, clients: dict[str,
     assert contract["file"] not in stack.files()
 
 
-_SIGN_OLD = """
+_SIGN_EARLIER = """
 import time
 from unittest.mock import patch
 from employee.models import Document
-with patch("time.time", return_value=time.time() - 3601):
-    print(Document(pk={}).signed_url().partition("=")[2])
+for seconds in 3000, 3601:
+    with patch("time.time", return_value=time.time() - seconds):
+        print(Document(pk={}).signed_url())
 """
 
 
