@@ -65,7 +65,8 @@ class HttpConfig(BaseModel):
         default=(),
         description=(
             "The requests that log in, one after the other; their cookies are sent with all that follow. Made before "
-            "the first request, and anew once a session that had been good is refused with 401 or 403."
+            "the first request, before the writes of each step, and anew once a session that had been good is refused "
+            "with 401 or 403."
         ),
     )
     within: Duration = Field(
@@ -228,6 +229,10 @@ class HttpPath:
         finally:
             connection.close()
         return None if 200 <= status < 300 else f"{url}: HTTP {status}"
+
+    def forget_login(self) -> None:
+        """Log in again before the next request: an event, or a stack made anew, may know of no session."""
+        self._origin.forget()
 
     def live_reader(self, received: Callable[[int], None]) -> LiveReader:
         """A reader that goes on while an event is applied; `received` is told of the bytes that come."""

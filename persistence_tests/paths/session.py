@@ -1,7 +1,7 @@
 """What the requests of a path bear besides their own: headers, and after a login its cookies and tokens.
 
-A login is made before the first request that needs it, and anew, once, after a request of a session that had been
-good was refused with 401 or 403. What was refused is not sent again, unless it only reads.
+A login is made before the first request that needs it, before the writes of each step, and anew, once, after a request
+of a session that had been good was refused with 401 or 403. What was refused is not sent again, unless it only reads.
 """
 
 from __future__ import annotations
@@ -153,6 +153,12 @@ class Session(Origin):
     def expired(self) -> bool:
         """Whether the next request logs in first, though one had been made."""
         return bool(self._login) and self._values is None
+
+    def forget(self) -> None:
+        """The next request logs in first."""
+        with self._lock:
+            if self._login:
+                self._values, self._good, self._failure = None, False, None
 
     def _refused(self) -> None:
         with self._lock:

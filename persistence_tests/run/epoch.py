@@ -139,6 +139,9 @@ class Epoch:
 
     def write(self, step: str) -> list[str]:
         """Make what the write rules ask for, new files first; the names that were touched."""
+        for path in self._paths.values():
+            if isinstance(path, HttpPath):
+                path.forget_login()
         with self._writers() as writer:
             names = self._make(self._plan.batches(step, writer))
             # Neither concerns a name of the other.

@@ -23,7 +23,7 @@ from persistence_tests.stack.guard_rules import Denied, GuardRules, Request
 LONGEST_HEAD = 64 * 1024
 LONGEST_BODY = 4 * 1024 * 1024  # of a request whose body is judged
 CHUNK = 64 * 1024
-PATIENCE = 5.0  # seconds that a client may take to read a denial
+PATIENCE = 5.0  # seconds that a client may take to hear what was said last
 REWRITTEN = frozenset({"connection", "content-length", "transfer-encoding", "expect"})
 
 
@@ -79,13 +79,19 @@ class _Connection(socketserver.StreamRequestHandler):
         def upstream() -> None:
             with suppress(OSError, ValueError):
                 while data := self.rfile.read1(CHUNK):
-                    engine.sendall(data)
+                    # A program may end before it has read its whole input. What is left unread here when the
+                    # connection is closed would reset it, and the client would take that for a failure.
+                    with suppress(OSError):
+                        engine.sendall(data)
                 engine.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=upstream, daemon=True).start()
+        sending = threading.Thread(target=upstream, daemon=True)
+        sending.start()
         while data := engine.recv(CHUNK):
             self.connection.sendall(data)
         with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            sending.join(PATIENCE)
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, denied: Denied) -> None:

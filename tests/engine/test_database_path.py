@@ -105,6 +105,22 @@ def test_the_password_is_told_nowhere(gallery: Bench) -> None:
     assert "per/fectly" not in history
 
 
+def test_a_port_is_reached_through_a_container(gallery: Bench) -> None:
+    """As one in a machine is: by what runs there, whatever is published."""
+    import psycopg
+
+    (container,) = gallery.stack.containers("gallery")
+    with tunnel(container, "127.0.0.1", 5432) as (host, port):
+        address: dict[str, Any] = {"host": host, "port": port, "user": "gallery", "dbname": "postgres"}
+        with psycopg.connect(**address, password=PASSWORD) as connection:
+            (rows,) = connection.execute("SELECT repeat('x', 1000000)").fetchone() or ("",)
+        with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+            psycopg.connect(**address, password="another")
+    with tunnel(container, "127.0.0.1", 1) as (host, port), pytest.raises(psycopg.OperationalError):
+        psycopg.connect(host=host, port=port, password="nobody listens")
+    assert len(rows) == 1_000_000
+
+
 def test_each_symptom_is_found_where_it_is_planted(gallery: Bench) -> None:
     planned = gallery.take("pause")
     names: dict[str, str] = {}
@@ -154,27 +170,6 @@ def test_a_database_that_does_not_come_back_is_unserved(gallery: Bench) -> None:
     gallery.reactions.clear()
     assert set(on_rows(judged)) == {Symptom.UNSERVED}, judged
     assert {found.paths for found in judged.findings} == {("database",)}
-
-
-def test_a_port_is_reached_through_a_container(gallery: Bench) -> None:
-    """As one in a machine is: by what runs there, whatever is published."""
-    import psycopg
-
-    gallery.stack.reset()
-    gallery.stack.start()
-    (container,) = gallery.stack.containers("gallery")
-    with tunnel(container, "127.0.0.1", 5432) as (host, port):
-        connection = None
-        while connection is None:
-            try:
-                connection = psycopg.connect(
-                    host=host, port=port, user="gallery", password=PASSWORD, dbname="postgres"
-                )
-            except psycopg.OperationalError:
-                continue  # it is not up yet
-        with connection:
-            (rows,) = connection.execute("SELECT repeat('x', 1000000)").fetchone() or ("",)
-    assert len(rows) == 1_000_000
 
 
 def on_rows(judged: StepJudgement) -> dict[Symptom, set[str]]:

@@ -117,6 +117,16 @@ def test_a_session_that_a_restart_forgot_is_begun_anew_once(server: Server, redi
     assert len(site.logins) == 2
 
 
+def test_a_login_that_is_to_be_forgotten_is_made_anew(server: Server) -> None:
+    site = Site()
+    path, _ = logged_in(server, site)
+    path.observe(["a"])
+    site.forget()
+    path.forget_login()
+    assert path.observe(["b"]).observations["b"].kind is NodeKind.FILE
+    assert (len(site.logins), site.answered) == (2, [200, 200]), "nothing was refused in between"
+
+
 def test_a_refusal_right_after_a_login_is_one(server: Server) -> None:
     site = Site()
     path, _ = logged_in(server, site)
