@@ -107,7 +107,7 @@ def test_a_cut_that_does_not_happen_is_inconclusive(synced: Bench, monkeypatch: 
 
 
 def test_disks_that_somebody_holds_are_no_fresh_ones(synced: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Station, "_unmount", lambda self: None)
+    monkeypatch.setattr(Station, "_unmounting", lambda self: [])
     monkeypatch.setattr("persistence_tests.stack.disks.station.FREE_SECONDS", 1.0)
     judgement = synced.step(synced.take("at once"))
     assert judgement.verdict is Verdict.INCONCLUSIVE

@@ -7,6 +7,7 @@ part of the stack: events pass it by, and it answers while none of it runs.
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -179,13 +180,13 @@ class Station:
 
         The disks stay mounted here until `wait_free`.
         """
-        self._mount()
-        self._perl("write_controls", token, *self._roots)
+        self._perl("write_controls", token, *self._roots, first=self._mounting())
+        self._mounted = True
 
     def write_synced(self, token: str) -> None:
         """The first of the two alone; the disks stay mounted here until `wait_free`."""
-        self._mount()
-        self._perl("write_synced", token, *self._roots)
+        self._perl("write_synced", token, *self._roots, first=self._mounting())
+        self._mounted = True
 
     def write_never_synced(self, token: str) -> None:
         """The second alone."""
@@ -210,8 +211,8 @@ class Station:
 
     def wait_free(self) -> list[Condition]:
         """Once nobody has a disk mounted, so that the next mount is a fresh one: their conditions."""
-        self._unmount()
-        said = self._perl("wait_free", str(FREE_SECONDS), *self._devices)
+        said = self._perl("wait_free", str(FREE_SECONDS), *self._devices, first=self._unmounting())
+        self._mounted = False
         return [
             Condition(int(mounts) if mounts else None, state == "needs recovery" if state else None)
             for _, mounts, state in said
@@ -219,12 +220,9 @@ class Station:
 
     def read_controls(self, token: str) -> list[tuple[str, str]]:
         """Of each disk, what the synced file and the one never synced hold: "intact", "empty", "absent" or an error."""
-        self._mount()
-        try:
-            said = self._perl("read_controls", *self._roots)
-            return [(_held(token, kept), _held(token, lost)) for _, kept, lost in said]
-        finally:
-            self._unmount()
+        unmounting = [shlex.join(["umount", *self._roots])]
+        said = self._perl("read_controls", *self._roots, first=self._mounting(), last=unmounting)
+        return [(_held(token, kept), _held(token, lost)) for _, kept, lost in said]
 
     @contextmanager
     def beside(self, token: str) -> Iterator[None]:
@@ -313,27 +311,38 @@ class Station:
     def _roots(self) -> list[str]:
         return [f"/mnt/{place}" for place in range(len(self._devices))]
 
-    def _mount(self) -> None:
-        lines = [
-            f"mount -t {self._media.filesystem} {f'-o {o} ' if (o := self._media.options) else ''}{device} {root}"
+    def _mounting(self) -> list[str]:
+        """The commands, in a shell, that mount the disks here."""
+        options = ["-o", self._media.options] if self._media.options else []
+        return [
+            shlex.join(["mount", "-t", self._media.filesystem, *options, device, root])
             for device, root in zip(self._devices, self._roots, strict=True)
         ]
-        self._run(["sh", "-ec", "\n".join(lines)])
+
+    def _unmounting(self) -> list[str]:
+        return [shlex.join(["umount", *self._roots])] if self._mounted else []
+
+    def _mount(self) -> None:
+        self._run(["sh", "-ec", "\n".join(self._mounting())])
         self._mounted = True
 
     def _remount(self, option: str) -> None:
         self._run(["sh", "-ec", "\n".join(f"mount -o remount,{option} {root}" for root in self._roots)])
 
     def _unmount(self) -> None:
-        if self._mounted:
-            self._run(["umount", *self._roots])
+        if lines := self._unmounting():
+            self._run(["sh", "-ec", *lines])
         self._mounted = False
 
-    def _perl(self, *arguments: str) -> list[list[str]]:
-        return self._perl_program("disk.pl", *arguments)
+    def _perl(self, *arguments: str, first: Sequence[str] = (), last: Sequence[str] = ()) -> list[list[str]]:
+        """`first` and `last` are commands in a shell around it: one program is begun in the container, not three."""
+        return self._perl_program("disk.pl", *arguments, first=first, last=last)
 
-    def _perl_program(self, program: str, *arguments: str) -> list[list[str]]:
-        lines = self._run(["perl", "-e", _program(program), *arguments]).splitlines()
+    def _perl_program(
+        self, program: str, *arguments: str, first: Sequence[str] = (), last: Sequence[str] = ()
+    ) -> list[list[str]]:
+        script = "\n".join([*first, "code=0", 'perl -e "$@" || code=$?', *last, 'exit "$code"'])
+        lines = self._run(["sh", "-ec", script, "sh", _program(program), *arguments]).splitlines()
         return [line.split("\t") for line in lines]
 
     def _run(self, command: Sequence[str]) -> str:
