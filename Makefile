@@ -31,7 +31,7 @@ test: engine ## all tests: of the harness, without and with an engine, then the 
 test-unit: $(VENV) ## the tests that need no engine
 	@$(BIN)/pytest tests/unit -n auto
 
-test-browser: $(VENV) ## the tests of report.html in headless Chromium, which is installed where it may be
+test-browser: engine ## report.html, and the HR stack's logo, in headless Chromium, which is installed where it may be
 	@bootstrap/chromium.sh
 	@$(BIN)/pytest tests/browser
 

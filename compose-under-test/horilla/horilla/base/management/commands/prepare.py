@@ -35,6 +35,7 @@ class Command(BaseCommand):
         _check_writable(settings.STATIC_ROOT)
         with _alone():
             call_command("migrate", interactive=False, verbosity=1)
+            call_command("clearsessions")
             call_command("collectstatic", interactive=False)
             if isinstance(default_storage, DurableStorage):
                 self._prepare_media(default_storage)
