@@ -235,7 +235,8 @@ class _Failed(Exception):
     """`severed`: no connection, or one that broke off; else the database refused what it was asked."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(" ".join(str(getattr(error, "orig", None) or error).split()))
+        # After the first line comes where in the query it is.
+        super().__init__((str(getattr(error, "orig", None) or error).strip() or repr(error)).splitlines()[0])
         state = _state(error)
         self.severed = state is None or _SEVERED.match(state) is not None
 

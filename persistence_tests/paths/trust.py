@@ -76,11 +76,14 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
 
 
 def _trusting_pem(pem: bytes, where: CertificateOf) -> ssl.SSLContext:
+    if not pem.strip():
+        raise StackError(
+            f"{where.file} of {where.service} is no certificate: there is no such file, or it is empty"
+        )
     try:
         context = ssl.create_default_context(cadata=pem.decode("ascii"))
     except (UnicodeDecodeError, ssl.SSLError, ValueError) as error:
-        what = "there is no such file" if not pem else f"{error}"
-        raise StackError(f"{where.file} of {where.service} is no certificate: {what}") from error
+        raise StackError(f"{where.file} of {where.service} is no certificate: {error}") from error
     # It is trusted itself, whoever has signed it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context

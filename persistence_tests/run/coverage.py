@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def off_disks(paths: Iterable[PathDeclared], stack: Stack) -> list[str]:
-    """One sentence for each stored path whose root is not on one of the stack's crash disks."""
+    """One sentence for each stored path whose root is not on one of the stack's crash disks, and each database that has
+    nothing on one."""
     laid = stack.laid
     if laid and laid.whole:
         return list(_off(paths, stack, _Elsewhere(stack.identity.workspace)))
@@ -35,6 +36,12 @@ class _Elsewhere(Container[str | None]):
 def _off(paths: Iterable[PathDeclared], stack: Stack, reached: Container[str | None]) -> Iterator[str]:
     mounts = stack.mounts()
     for path in paths:
+        if path.refers:
+            server = path.detail["service"]
+            # What it has on no mount is in its writable layer.
+            kept: list[str | None] = [mount["source"] for mount in mounts.get(server, ())]
+            if not any(place in reached for place in kept or [None]):
+                yield f"{path.name} reads what {server} keeps on no crash disk: the event does not reach it"
         if not path.stored:
             continue
         if service := path.detail.get("service"):
