@@ -121,7 +121,7 @@ class Verification:
         """
 
         def still_apart() -> bool:
-            if apart := self._apart(looks):
+            if apart := self._apart(paths, looks):
                 for path in paths:
                     view, again = self._look(path, apart)
                     if view.problem is None:
@@ -135,13 +135,20 @@ class Verification:
             retry_error_callback=lambda _: None,
         )(still_apart)
 
-    def _apart(self, looks: Mapping[str, Look]) -> list[str]:
-        telling = [seen for path, (_, seen) in looks.items() if path not in self._ledger.blind]
+    def _apart(self, paths: Sequence[ReadingPath], looks: Mapping[str, Look]) -> list[str]:
+        telling = [
+            (path.declared.stored, looks[path.declared.name][1])
+            for path in paths
+            if path.declared.name not in self._ledger.blind
+        ]
 
         def shown(name: str) -> set[tuple[NodeKind, str | None]]:
-            found = (sightings[name] for sightings in telling if name in sightings)
+            found = ((stored, seen[name]) for stored, seen in telling if name in seen)
+            # As the oracle has it: what is stored and was never acknowledged may be served to nobody.
             return {
-                (seen.kind, seen.sha256) for seen in found if seen.kind in (NodeKind.FILE, NodeKind.ABSENT)
+                (each.kind, each.sha256)
+                for stored, each in found
+                if each.kind is NodeKind.FILE or (each.kind is NodeKind.ABSENT and stored)
             }
 
         unsure = (name for name in self._ledger.open_names() if len(self._ledger.states(name)) > 1)

@@ -250,6 +250,26 @@ def test_paths_that_are_right_alone_but_do_not_agree_are_diverging(
     assert (finding.symptom, finding.paths, finding.names) == (Symptom.DIVERGING, ALL, ("a",))
 
 
+@pytest.mark.parametrize(
+    ("without", "found"),
+    [(("api", "proxy"), None), (("proxy",), None), (("volume", "direct"), Symptom.DIVERGING)],
+)
+def test_what_is_stored_and_was_never_acknowledged_may_be_served_to_nobody(
+    without: tuple[str, ...], found: Symptom | None
+) -> None:
+    play = Play().opened()
+    play.begin_step("restart")
+    play.write("a", 1)
+    play.observe()
+    play.add_event_began()
+    play.write("b", 2, Outcome.INFO)
+    play.end_event()
+    play.observe({path: {"b": ABSENT} for path in without})
+    play.end_step()
+    symptoms = {finding.symptom for finding in play.judgement().findings}
+    assert symptoms == ({found} if found else set())
+
+
 def test_every_symptom_that_files_can_show_is_planted() -> None:
     rows = {Symptom.DANGLING, Symptom.UNREFERENCED}
     assert set(PLANTERS) | {Symptom.DIVERGING} | rows == set(Symptom)

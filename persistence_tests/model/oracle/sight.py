@@ -108,8 +108,13 @@ def resolve(sights: list[Sight]) -> list[Sight]:
 
 
 def diverging(sights: list[Sight]) -> list[Sight]:
-    """The sights of a name that is right on each path alone, where they do not agree; else nothing."""
+    """The sights of a name that is right on each path alone, where they do not agree; else nothing.
+
+    What was stored and never acknowledged may well be served to nobody, as where the row that goes with it is not
+    there.
+    """
     right = [sight for sight in sights if sight.judged is Judged.RIGHT]
     if any(sight.judged is Judged.WRONG for sight in sights):
         return []
-    return right if len({(sight.seen.kind, sight.seen.sha256) for sight in right}) > 1 else []
+    telling = [sight.seen for sight in right if sight.stored or sight.seen.kind is not NodeKind.ABSENT]
+    return right if len({(seen.kind, seen.sha256) for seen in telling}) > 1 else []
