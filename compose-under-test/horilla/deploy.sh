@@ -21,7 +21,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=lib/stack.sh
 . "$here/lib/stack.sh"
 
-readonly STEPS=8 TLS_KEY=horilla_tls SHORTEST_KEY=50 SHORTEST_PASSWORD=12 LOG_LINES=20
+readonly STEPS=8 BACK_ATTEMPTS=3 TLS_KEY=horilla_tls SHORTEST_KEY=50 SHORTEST_PASSWORD=12 LOG_LINES=20
 # Of an image that ran well before: IMAGE without its tag, and this.
 readonly PREVIOUS=previous
 
@@ -243,7 +243,7 @@ first_line() {
 
 # roll_back WHAT: the images that ran before, if there are any; ends the script in any case.
 roll_back() {
-  local service back=no same=yes unwell
+  local service attempt back=no same=yes unwell=()
   say "$1"
   last_words
   for service in "${!kept[@]}"; do
@@ -263,9 +263,12 @@ roll_back() {
   for service in "${!kept[@]}"; do
     if [ -n "${kept[$service]}" ]; then docker tag "${kept[$service]}" "${image[$service]}"; fi
   done
-  if start && wait_healthy "${services[@]}"; then
-    fail "$FAILED" "NOT deployed: $1. The images that ran before run again, and are healthy. Data are untouched"
-  fi
+  # They ran well before: more patience than with what is new.
+  for ((attempt = 1; attempt <= BACK_ATTEMPTS; attempt++)); do
+    if start && wait_healthy "${services[@]}"; then
+      fail "$FAILED" "NOT deployed: $1. The images that ran before run again, and are healthy. Data are untouched"
+    fi
+  done
   fail "$FAILED" "NOT deployed: $1. The images that ran before are back, but they are not healthy either" \
     "(${unwell[*]:-Compose failed}): look at the settings, and the logs above. Data are untouched"
 }

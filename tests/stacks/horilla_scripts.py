@@ -87,7 +87,9 @@ def dangling(stack: HorillaStack) -> list[str]:
         "SELECT icon FROM base_company WHERE icon <> '' UNION SELECT icon_webp FROM base_company "
         "WHERE icon_webp <> '' UNION SELECT file FROM employee_document"
     )
-    return sorted({name for (name,) in stack.rows(query)} - stack.files())
+    # As root: what a restore that was cut off has left is nobody else's to look into.
+    found = stack.execute("horilla", f"cd {ROOT} && find . -type f -printf '%P\\n'", user="0")
+    return sorted({name for (name,) in stack.rows(query)} - set(found.splitlines()))
 
 
 def identities(stack: HorillaStack) -> dict[str, str]:
