@@ -37,7 +37,7 @@ test-browser: engine ## report.html, and the HR stack's logo, in headless Chromi
 
 soak: engine ## long: each broken variant five times, 200 sound steps on the media stack, the whole HR stack's scenario
 	@$(BIN)/pytest -m soak tests -n 2
-	@$(BIN)/pytest -m persistence $(HORILLA)
+	@$(BIN)/pytest -m persistence $(HORILLA) tests/fixed-horilla
 
 bench: engine ## the figures of benchmarks/ against what one would do by hand; ONLY=name for one of them
 	@bootstrap/load.sh
