@@ -134,7 +134,10 @@ keep_unmounted_media() {
       fail "$FAILED" "container ${id:0:12} keeps media that are on no volume, and they would go with it." \
         "Run ./migrate-media.sh ${id:0:12}, then deploy"
     fi
-  done < <(containers_of "$APP")
+  done < <(
+    containers_of "$APP"
+    containers_of "$REPLICA"
+  )
 }
 
 # --- 3: images ------------------------------------------------------------------------------------------------
