@@ -92,11 +92,11 @@ def dangling(stack: HorillaStack) -> list[str]:
     return sorted({name for (name,) in stack.rows(query)} - set(found.splitlines()))
 
 
-def identities(stack: HorillaStack) -> dict[str, str]:
-    """The id of each container, by its name."""
+def identities(stack: HorillaStack) -> dict[str, tuple[str, str]]:
+    """The id of each container and of its image, by its name."""
     label = f"com.docker.compose.project={stack.project}"
     found = stack.engine.containers.list(all=True, filters={"label": label})
-    return {str(container.name): str(container.id) for container in found}
+    return {str(one.name): (str(one.id), str(one.attrs["Image"])) for one in found}
 
 
 def databases(stack: HorillaStack) -> set[str]:
