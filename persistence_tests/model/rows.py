@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from persistence_tests.model.closure import Absent, AsStored, Exactly, Seen, State
 from persistence_tests.model.observation import NodeKind, Observation
+from persistence_tests.model.operation import Outcome
 
 if TYPE_CHECKING:
     from persistence_tests.model.ledger import Ledger
@@ -17,9 +18,16 @@ def makes_row(ledger: Ledger, name: str) -> bool:
     return any(ledger.row_rules.get(operation.rule) == operation.path for operation in tried)
 
 
+def is_sure(ledger: Ledger, name: str) -> bool:
+    """Whether the rows of the name are known: an operation without an answer may have left the file and no row, and a
+    file that was seen since, or came back from a backup, does not tell."""
+    answered = (Outcome.OK, Outcome.FAIL)
+    return ledger.is_settled(name) and all(ledger.outcomes.get(i) in answered for i in ledger.tried_on(name))
+
+
 def allows_row(ledger: Ledger, name: str, seen: Observation) -> bool:
     """Whether what the rows show of a name is right, or nobody can know."""
-    if not ledger.is_settled(name) or not makes_row(ledger, name):
+    if not is_sure(ledger, name) or not makes_row(ledger, name):
         return True
     (state,) = ledger.states(name)
     return right(state, seen) is not False

@@ -191,6 +191,26 @@ def test_what_a_power_loss_leaves_of_what_nobody_acknowledged_is_open() -> None:
     assert shown(play) == {}
 
 
+def test_a_file_without_an_answer_has_no_row_for_sure_be_it_restored() -> None:
+    """The write was cut off between the file and its row; the file is seen, backed up and restored."""
+    play = Play(paths=ALL, directories=(), steps=(("up", "up"), ("kill", "kill"), ("restart", "restart")))
+    play.opened(["old"])
+    play.begin_step("kill")
+    play.write("a", 2)
+    play.observe()
+    play.add_event_began()
+    play.write("half", 1, Outcome.INFO)
+    del play.table["half"]
+    play.end_event()
+    play.observe()
+    play.end_step()
+    play.begin_step("restart", fate=DataFate.RESTORED)
+    play.write("b", 2)
+    play.observe()
+    play.event(checkpoint=True)
+    assert shown(play) == {}
+
+
 def test_after_everything_was_destroyed_a_row_that_is_left_is_dangling() -> None:
     play = Play(paths=ALL, directories=()).opened(["old"])
     play.begin_step("restart", fate=DataFate.DESTROYED)

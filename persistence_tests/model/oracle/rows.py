@@ -26,7 +26,7 @@ from persistence_tests.model.oracle.facts import Facts, Wrong
 from persistence_tests.model.oracle.sight import Judged, Sight, Vantage
 from persistence_tests.model.oracle.symptoms import wrong_bytes
 from persistence_tests.model.oracle.words import evidence, observed
-from persistence_tests.model.rows import makes_row, right
+from persistence_tests.model.rows import is_sure, makes_row, right
 from persistence_tests.model.sightings import Sightings
 
 
@@ -44,7 +44,7 @@ def look_at_row(
 
 
 def _judge(ledger: Ledger, name: str, seen: Observation, files: list[Sight]) -> tuple[Judged, Symptom | None]:
-    if not ledger.is_settled(name) or not makes_row(ledger, name):
+    if not is_sure(ledger, name) or not makes_row(ledger, name):
         return Judged.UNTOLD, None
     (state,) = ledger.states(name)
     deleted = isinstance(state, Absent)
@@ -91,7 +91,7 @@ def _must_be_there(
 ) -> bool:
     if seen.beside is not None and ledger.knows(seen.beside):
         states = ledger.states(seen.beside)
-        return ledger.is_settled(seen.beside) and Absent() not in states
+        return is_sure(ledger, seen.beside) and Absent() not in states
     if facts.power_was_lost:
         return False
     first = any(name in ledger.baseline.get(path, ()) for path in stored)
