@@ -26,7 +26,8 @@ HORILLA_FIRST := up kill deploy backup-restore
 test: engine ## all tests: of the harness, without and with an engine, then the reference stacks through pytest
 	@$(BIN)/pytest tests/unit -n auto
 	@$(BIN)/pytest tests/engine -n 2 --dist loadfile --durations 20 --durations-min 4
-	@$(BIN)/pytest -m persistence $(filter-out $(HORILLA),$(wildcard scenarios/*.persistence.yaml)) $(HORILLA_FIRST:%=$(HORILLA)::%)
+	@$(BIN)/pytest -m persistence -n 2 --dist loadfile $(filter-out $(HORILLA),$(wildcard scenarios/*.persistence.yaml)) \
+		$(HORILLA_FIRST:%=$(HORILLA)::%)
 
 test-unit: $(VENV) ## the tests that need no engine
 	@$(BIN)/pytest tests/unit -n auto

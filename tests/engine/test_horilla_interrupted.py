@@ -19,6 +19,7 @@ from persistence_tests.stack.exec_stream import ExecFailed
 from tests.engine.test_horilla_scripts import change, image
 from tests.stacks.horilla import Client, HorillaStack, horilla_copy, poll
 from tests.stacks.horilla_scripts import (
+    HELPER_LABEL,
     backup,
     dangling,
     databases,
@@ -49,6 +50,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HorillaStack]:
     with horilla_copy(tmp_path_factory.mktemp("stack") / "horilla") as stack:
         succeeds(stack, "deploy.sh")
         yield stack
+        # Where `docker run` was killed between its two halves, the container was made and never started.
+        for left in stack.engine.containers.list(
+            all=True, filters={"label": f"{HELPER_LABEL}={stack.project}"}
+        ):
+            left.remove(force=True)
 
 
 @pytest.fixture(scope="module")
