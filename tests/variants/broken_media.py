@@ -77,6 +77,12 @@ VARIANTS: Mapping[str, Variant] = {
                 '        stored = Stored(name, size, "", created=True)\n'
                 "        return stored\n",
             ),
+            # Nobody can delete what is not there yet.
+            Edit(
+                "api/media/media_routes.py",
+                "        await asyncio.to_thread(self._store.delete",
+                "        await asyncio.sleep(0.3)\n        await asyncio.to_thread(self._store.delete",
+            ),
         ),
         "kill",
         ALL_PATHS,
