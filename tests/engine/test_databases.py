@@ -11,7 +11,7 @@ from persistence_tests.model.finding import StepJudgement, Verdict
 from tests.stacks.bench import bench
 from tests.stacks.box_scenario import Entry
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.soak]
 
 BLOBS = Path(__file__).parents[1] / "stacks" / "blobs"
 AT_ONCE: Entry = {"power-loss": {"strict": False}}
@@ -33,7 +33,7 @@ PARTS: dict[str, Any] = {
         }
     ],
 }
-DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)]
+DATABASES = ["sqlite", "postgres"]
 
 
 def judged(directory: Path, database: str, durable: str, events: list[Entry]) -> list[StepJudgement]:
@@ -62,8 +62,7 @@ def test_one_that_does_not_sync_loses(database: str, tmp_path: Path) -> None:
     assert step.findings
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("durable", ["yes", "no"])
 def test_the_verdict_is_the_same_each_time(database: str, durable: str, tmp_path: Path) -> None:
     verdict = Verdict.KEPT if durable == "yes" else Verdict.LOST

@@ -103,7 +103,7 @@ def test_an_interrupted_run_leaves_its_history_and_nothing_else(
     assert_interrupted(run, run.ended(), client, tmp_path)
 
 
-@each_point
+@pytest.mark.parametrize("point", [building, applying_it_while_writing])
 def test_interrupting_again_and_again_does_not_stop_the_removal(
     start: Start, client: DockerClient, tmp_path: Path, point: Point
 ) -> None:

@@ -83,6 +83,7 @@ def judged(
         return box.step(planned), seam.calls
 
 
+@pytest.mark.soak  # test_events.py and test_changed_stack.py have each of them undisturbed too
 @each_event
 def test_an_undisturbed_event_is_kept(box: Bench, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     judgement, calls = judged(box, name, monkeypatch, lambda *_: False)
