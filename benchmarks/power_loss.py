@@ -29,7 +29,7 @@ from persistence_tests.stack.disks.disk import Media
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.stack import Stack
 
-CYCLES = 7
+CYCLES = 5  # each verifies what was uploaded before the earlier ones too
 UPLOADS = 50
 HEALTHY_SECONDS = 120.0
 PROJECT = Path("compose-under-test/media")

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """`pairs` are the stores and their disks, in the order of the disks' places. `whole`: the only disk is that of the
-    machine that the stack runs in, with everything but the workspace on it.
+    """`media` is what was asked for; `pairs` are the stores and their disks, in the order of the disks' places.
+
+    `whole`: the only disk is that of the machine that the stack runs in, with everything but the workspace on it.
     """
 
     media: Media

@@ -134,14 +134,14 @@ class MachineHost(Host):
         failures = self.reset_machine()
         if failures:
             raise StackError(f"the machine could not be removed: {'; '.join(failures)}")
-        media = replace(media, size=max(media.size, LEAST_DISK))
+        made = replace(media, size=max(media.size, LEAST_DISK))
         station = Station(self.outer, arrangement.identity)
         try:
-            (device,) = station.make(media, 1)
+            (device,) = station.make(made, 1)
         except BaseException:
             station.close()
             raise
-        self._disk = Disk(WHOLE, WHOLE, 0, device, media)
+        self._disk = Disk(WHOLE, WHOLE, 0, device, made)
         self._laid = Laid(media, station, ((Stored(WHOLE, WHOLE), self._disk),), whole=True)
         return self._laid, arrangement
 
