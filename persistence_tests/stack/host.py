@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ImageVolumes = Mapping[str, Iterable[str]]
 
+OPENED = "/persistence"
+"""Where a helper container has what `opened` opens."""
+
 
 class Host(ABC):
     """Made without anything being made on an engine; `make` and `close` do that.

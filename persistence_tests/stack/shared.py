@@ -13,7 +13,7 @@ from persistence_tests.stack import buildcache, images, preparation
 from persistence_tests.stack.commands import run_command
 from persistence_tests.stack.disks.laying import Laid, lay
 from persistence_tests.stack.engine import Engine
-from persistence_tests.stack.host import Host, ImageVolumes
+from persistence_tests.stack.host import OPENED, Host, ImageVolumes
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity
 from persistence_tests.stack.inspection import ONEOFF
 from persistence_tests.stack.teardown import remove_labelled
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from persistence_tests.stack.process import CommandResult
     from persistence_tests.stack.spec import StackSpec
     from persistence_tests.stack.stack import Stack
-
-
-OPENED = "/persistence"
 
 
 class SharedHost(Host):

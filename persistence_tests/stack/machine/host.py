@@ -19,7 +19,7 @@ from persistence_tests.stack.disks.laying import Laid
 from persistence_tests.stack.disks.placement import Placed, Stored
 from persistence_tests.stack.disks.station import Station
 from persistence_tests.stack.engine import Engine, engine_answers
-from persistence_tests.stack.host import Host, ImageVolumes
+from persistence_tests.stack.host import OPENED, Host, ImageVolumes
 from persistence_tests.stack.identity import STACK_LABEL, Identity
 from persistence_tests.stack.inspection import ONEOFF, PROJECT
 from persistence_tests.stack.isolation import Isolation
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from persistence_tests.stack.spec import StackSpec
     from persistence_tests.stack.stack import Stack
 
-OPENED = "/persistence"
 WHOLE = "the machine"
 LONGEST_SOCKET = 107  # bytes: sun_path of unix(7), with a zero at its end
 LEAST_DISK = 4 * 1024 * MEBIBYTE  # sparse: what is not used takes no room
