@@ -26,6 +26,7 @@ from docker.models.containers import Container
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from persistence_tests.stack.exec_stream import run_any
+from tests.stacks.images import remove_images
 
 pytestmark = pytest.mark.engine
 
@@ -151,12 +152,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaStack]:
         for helper in stack.engine.containers.list(all=True, filters={"label": f"{LABEL}={stack.project}"}):
             helper.remove(force=True)
         stack.compose("--profile", "backup", "down", "--volumes", "--remove-orphans")
-        # One after the other: `--rmi` takes them all at once, and Docker 20.10 fails where they share a layer.
-        # By their tags: another project's, built from the same files, are the same images.
-        for image in stack.engine.api.images(filters={"reference": f"{stack.project}-*"}):
-            for tag in image["RepoTags"]:
-                if tag.startswith(f"{stack.project}-"):
-                    stack.engine.images.remove(tag)
+        remove_images(stack.engine, stack.project)
         stack.session.close()
         stack.engine.close()
 

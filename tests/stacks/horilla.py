@@ -21,6 +21,7 @@ from docker.models.containers import Container
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from persistence_tests.stack.exec_stream import run_any
+from tests.stacks.images import remove_images
 
 SOURCE = Path(__file__).parents[2] / "compose-under-test/horilla"
 COMPOSE_FILE = "docker-compose.production.yaml"
@@ -237,11 +238,7 @@ def horilla_copy(directory: Path, override: str = ISOLATED) -> Iterator[HorillaS
         yield stack
     finally:
         stack.compose("down", "--volumes", "--remove-orphans")
-        # By their tags: what two projects build from the same files is one image.
-        for image in stack.engine.api.images(filters={"reference": f"{project}-*"}):
-            for tag in image["RepoTags"]:
-                if tag.startswith(project):
-                    stack.engine.images.remove(tag)
+        remove_images(stack.engine, project)
         stack.engine.close()
 
 
