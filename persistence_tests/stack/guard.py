@@ -87,11 +87,15 @@ class _Connection(socketserver.StreamRequestHandler):
 
         sending = threading.Thread(target=upstream, daemon=True)
         sending.start()
-        while data := engine.recv(CHUNK):
-            self.connection.sendall(data)
+        # An engine that leaves input unread ends with a reset in place of an end; the client gets an end all the same.
+        with suppress(OSError):
+            while data := engine.recv(CHUNK):
+                self.connection.sendall(data)
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             sending.join(PATIENCE)
+        # Also ends the read of `sending`, for which closing the connection would wait.
+        with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, denied: Denied) -> None:

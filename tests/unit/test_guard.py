@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from persistence_tests.stack.guard import guard
 from persistence_tests.stack.guard_rules import Request
 
@@ -19,8 +21,11 @@ class Everything:
 
 
 @contextmanager
-def engine(directory: Path) -> Iterator[Path]:
-    """Says all that it has to say to the head of a request, and ends without having read the rest."""
+def engine(directory: Path, is_reset: bool) -> Iterator[Path]:
+    """Says all that it has to say to the head of a request, and ends without having read the rest.
+
+    What has arrived of the rest by then resets the connection.
+    """
     path = directory / "engine.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -32,6 +37,8 @@ def engine(directory: Path) -> Iterator[Path]:
                 received = b""
                 while b"\r\n\r\n" not in received:
                     received += connection.recv(1)
+                if is_reset:
+                    connection.recv(1, socket.MSG_PEEK)
                 connection.sendall(b"HTTP/1.1 101 UPGRADED\r\n\r\nall that it says")
 
         thread = threading.Thread(target=answer)
@@ -40,9 +47,10 @@ def engine(directory: Path) -> Iterator[Path]:
         thread.join()
 
 
-def test_input_that_nobody_reads_does_not_reset_the_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_input_that_nobody_reads_does_not_reset_the_connection(tmp_path: Path, is_reset: bool) -> None:
     rules: Any = Everything()
-    with engine(tmp_path) as path, guard(path, rules) as url, socket.socket(socket.AF_UNIX) as client:
+    with engine(tmp_path, is_reset) as path, guard(path, rules) as url, socket.socket(socket.AF_UNIX) as client:
         client.connect(url.removeprefix("unix://"))
         client.sendall(b"POST /exec/1/start HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
         client.sendall(bytes(100_000))
