@@ -115,6 +115,12 @@ class PowerLoss(PowerCut):
         super().prepare(stack)
         self._moment = Moment()
 
+    def before_writes(self, stack: Stack) -> None:
+        if self.options.command is None:
+            super().before_writes(stack)
+        else:
+            self.begin(stack).write_synced(self._token)
+
     def apply(self, stack: Stack, during: During) -> None:
         station = station_of(stack)
         try:
@@ -124,12 +130,18 @@ class PowerLoss(PowerCut):
             return
         self._come_to_the_moment(stack, command)
         ended(stack)
+        if command:
+            # A command of the stack's own may well sync its whole filesystem, and all that was written before.
+            station.write_never_synced(self._token)
         self._cuts = station.cut(journal=self.options.strict)
         self._conditions = station.wait_free()
         self._held = station.read_controls(self._token)
         stack.up()
         if command:
-            wait_healthy(stack, HEALTHY_SECONDS)
+            if not wait_healthy(stack, HEALTHY_SECONDS):
+                self._moment.facts.append(
+                    f"after the cut nothing was healthy within {HEALTHY_SECONDS:g} s by itself"
+                )
             self._moment.again(stack, command)
 
     def _command(self, stack: Stack) -> str:

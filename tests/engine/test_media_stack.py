@@ -572,6 +572,23 @@ def _assert_partial(backups: Path) -> None:
     assert any(path.stat().st_size for path in backups.glob(".media-backup-*.partial"))
 
 
+def test_the_api_recovers_by_itself_from_a_restore_that_was_cut_off(stack: MediaStack, archive: Path) -> None:
+    damage(stack)
+    before = stack.snapshot()
+    process = subprocess.Popen(
+        [stack.directory / "backup-media.sh", "restore", archive, "--yes"], env=stack.environment,
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    with process, process.stderr as said:
+        assert any("stopping" in line for line in said)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert ".media-restore" in stack.execute("ls -A")
+    stack.compose("up", "-d", "--force-recreate", "--wait", "api")
+    assert ".media-restore" not in stack.execute("ls -A")
+    assert stack.snapshot() == before
+
+
 def test_a_file_that_is_being_written_fails_the_backup(stack: MediaStack) -> None:
     backups = stack.directory / "media-backups"
     complete = set(backups.iterdir())

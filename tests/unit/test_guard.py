@@ -50,7 +50,11 @@ def engine(directory: Path, is_reset: bool) -> Iterator[Path]:
 @pytest.mark.parametrize("is_reset", [False, True])
 def test_input_that_nobody_reads_does_not_reset_the_connection(tmp_path: Path, is_reset: bool) -> None:
     rules: Any = Everything()
-    with engine(tmp_path, is_reset) as path, guard(path, rules) as url, socket.socket(socket.AF_UNIX) as client:
+    with (
+        engine(tmp_path, is_reset) as path,
+        guard(path, rules) as url,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
         client.connect(url.removeprefix("unix://"))
         client.sendall(b"POST /exec/1/start HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
         client.sendall(bytes(100_000))

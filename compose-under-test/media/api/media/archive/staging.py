@@ -71,6 +71,7 @@ class RestoreArea:
             json.dump(asdict(state), file)
             file.flush()
             os.fsync(file.fileno())
+            _own(temporary, self.root)
         temporary.rename(self._state)
         sync_filesystem(self.root)
 
@@ -95,12 +96,13 @@ def stage(root: Path, stream: IO[bytes]) -> tuple[str, Summary]:
     token = secrets.token_hex(8)
     area.path.mkdir(mode=0o700)
     try:
+        # The API recovers from a restore that was cut off when it starts, and is not root.
+        _own(area.path, root)
         area.enter(State("staging", token))
-        area.new.mkdir(mode=0o700)
-        area.old.mkdir(mode=0o700)
+        for directory in (area.new, area.old):
+            directory.mkdir(mode=0o700)
+            _own(directory, root)
         shutil.copystat(root, area.new)
-        status = root.stat()
-        os.chown(area.new, status.st_uid, status.st_gid)
         expected = _unpack(area.new, ArchiveReader(stream))
         _check_arrival(area.new, expected)
         area.enter(State("staged", token))
@@ -108,6 +110,12 @@ def stage(root: Path, stream: IO[bytes]) -> tuple[str, Summary]:
         area.remove()
         raise
     return token, Summary.of(expected)
+
+
+def _own(path: Path, root: Path) -> None:
+    """Gives `path` to whom the media root belongs."""
+    status = root.stat()
+    os.chown(path, status.st_uid, status.st_gid)
 
 
 def _unpack(target: Path, reader: ArchiveReader) -> list[Entry]:
