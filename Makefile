@@ -23,14 +23,18 @@ demo: engine ## brings up the media stack, does to it what it must survive, and 
 HORILLA := scenarios/horilla.persistence.yaml
 HORILLA_FIRST := up kill deploy backup-restore
 
+# A test that hangs says where after so many seconds, many times what the longest takes.
+UNIT := tests/unit -n auto --timeout 120
+LONGEST := --timeout 900
+
 test: engine ## all tests: of the harness, without and with an engine, then the reference stacks through pytest
-	@$(BIN)/pytest tests/unit -n auto
-	@$(BIN)/pytest tests/engine -n 2 --dist loadfile --durations 20 --durations-min 4
-	@$(BIN)/pytest -m persistence -n 2 --dist loadfile $(filter-out $(HORILLA),$(wildcard scenarios/*.persistence.yaml)) \
+	@$(BIN)/pytest $(UNIT)
+	@$(BIN)/pytest tests/engine -n 2 --dist loadfile $(LONGEST) --durations 20 --durations-min 4
+	@$(BIN)/pytest -m persistence -n 2 --dist loadfile $(LONGEST) $(filter-out $(HORILLA),$(wildcard scenarios/*.persistence.yaml)) \
 		$(HORILLA_FIRST:%=$(HORILLA)::%)
 
 test-unit: $(VENV) ## the tests that need no engine
-	@$(BIN)/pytest tests/unit -n auto
+	@$(BIN)/pytest $(UNIT)
 
 test-browser: engine ## report.html, and the HR stack's logo, in headless Chromium, which is installed where it may be
 	@bootstrap/chromium.sh

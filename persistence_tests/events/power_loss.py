@@ -42,7 +42,8 @@ class PowerLossOptions(CutOptions):
         None,
         min_length=1,
         description="A command of the stack's own, such as its deploy or backup, during which the cut comes. Once the "
-        "stack is up again, it is run again and must end well.",
+        "stack is up again, it is run again and must end well. It may sync what it likes: the file never synced is "
+        "written right before the cut.",
         examples=["./deploy.sh"],
     )
     backup: str | None = Field(
