@@ -30,7 +30,7 @@ LONGEST := --timeout 900
 test: engine ## all tests: of the harness, without and with an engine, then the reference stacks through pytest
 	@$(BIN)/pytest $(UNIT)
 	@$(BIN)/pytest tests/engine -n 2 --dist loadfile $(LONGEST) --durations 20 --durations-min 4
-	@$(BIN)/pytest -m persistence -n 2 --dist loadfile $(LONGEST) $(filter-out $(HORILLA),$(wildcard scenarios/*.persistence.yaml)) \
+	@$(BIN)/pytest -m persistence -n 2 --dist loadfile $(LONGEST) $(filter-out scenarios/horilla%,$(wildcard scenarios/*.persistence.yaml)) \
 		$(HORILLA_FIRST:%=$(HORILLA)::%)
 
 test-unit: $(VENV) ## the tests that need no engine
@@ -40,9 +40,9 @@ test-browser: engine ## report.html, and the HR stack's logo, in headless Chromi
 	@bootstrap/chromium.sh
 	@$(BIN)/pytest tests/browser
 
-soak: engine ## long: each broken variant five times, 200 sound steps on the media stack, the whole HR stack's scenario
+soak: engine ## long: each broken variant five times, 200 sound steps on the media stack, all of the HR stack's scenarios
 	@$(BIN)/pytest -m soak tests -n 2
-	@$(BIN)/pytest -m persistence $(HORILLA) tests/fixed-horilla
+	@$(BIN)/pytest -m persistence $(wildcard scenarios/horilla*) tests/fixed-horilla
 
 bench: engine ## the figures of benchmarks/ against what one would do by hand; ONLY=name for one of them
 	@bootstrap/load.sh

@@ -7,10 +7,11 @@ set -euo pipefail
 
 usage() {
   cat >&2 <<'TEXT'
-usage: migrate-media.sh CONTAINER [PATH]
-       migrate-media.sh --check CONTAINER [PATH]
+usage: migrate-media.sh [CONTAINER [PATH]]
+       migrate-media.sh --check [CONTAINER [PATH]]
 
-CONTAINER  the old one, by name or id; PATH is where it keeps its media (/app/media)
+CONTAINER  the old one, by name or id; PATH is where it keeps its media (/app/media). Without one: those of the
+           application that this stack runs
 --check    only says whether everything is on the volume already
 
 exit codes: 0 every file of the container is on the volume, by its digest; 1 failed, or something is not;
@@ -58,7 +59,16 @@ if [ "${1:-}" = --check ]; then
   only_check=yes
   shift
 fi
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [[ $1 == -* ]]; then usage; fi
+if [ $# -gt 2 ] || [[ ${1:-} == -* ]]; then usage; fi
+if [ $# -eq 0 ]; then
+  read_stack
+  running=$(containers_of "$APP"; containers_of "$REPLICA")
+  [ -n "$running" ] || fail "$FAILED" "the stack runs no container of the application; name the old one"
+  options=()
+  if [ "$only_check" = yes ]; then options=(--check); fi
+  for container in $running; do "$0" "${options[@]}" "$container"; done
+  exit 0
+fi
 container=$1
 path=${2:-$MEDIA_ROOT}
 path=${path%/}
