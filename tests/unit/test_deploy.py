@@ -19,7 +19,7 @@ from persistence_tests.stack.identity import CONTROL_SERVICE
 from persistence_tests.stack.interruption import Interruption, run_interrupted
 from persistence_tests.stack.process import CommandResult
 from persistence_tests.stack.state import EngineState, Store
-from tests.unit.test_events_proof import CONFIG, OWN_VOLUMES, PaperEngine, _anew
+from tests.unit.paper_engine import CONFIG, OWN_VOLUMES, PaperEngine, anew
 
 Play = Callable[[PaperEngine], CommandResult]
 WELL = CommandResult("done\n", "", 0)
@@ -52,16 +52,16 @@ class DeployedStack:
 
     def _compose(self, *arguments: str) -> None:
         assert arguments == ("up", "-d", "--no-deps", CONTROL_SERVICE)
-        _anew(self.paper, [CONTROL_SERVICE])
+        anew(self.paper, [CONTROL_SERVICE])
 
 
 def whole(engine: PaperEngine) -> CommandResult:
-    _anew(engine, ["api", CONTROL_SERVICE], {"api": f"sha256:{engine.ticks}"})
+    anew(engine, ["api", CONTROL_SERVICE], {"api": f"sha256:{engine.ticks}"})
     return WELL
 
 
 def of_one_service(engine: PaperEngine) -> CommandResult:
-    _anew(engine, ["api"])
+    anew(engine, ["api"])
     return WELL
 
 

@@ -18,7 +18,7 @@ from persistence_tests.stack.disks.disk import Media
 from persistence_tests.stack.disks.station import Condition, Cut, Room
 from persistence_tests.stack.state import EngineEvent
 from tests.stacks.during import Silent
-from tests.unit.test_events_proof import RUNNING, PaperEngine
+from tests.unit.paper_engine import RUNNING, PaperEngine
 
 FULL = "No space left on device"
 SOME = Played("rule 0", 3, 1, "507 no room")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.scripted_server import Server, path_to, says
-from tests.unit.test_paths_http import pending, send
+from tests.unit.test_paths_http_writes import pending, send
 
 STATUSES = [301, 302, 303, 307, 308]
 
@@ -18,13 +18,6 @@ def users() -> Iterator[Server]:
     canary.script = says(200, b"of the user")
     yield canary
     canary.close()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
 
 
 @pytest.mark.parametrize("status", STATUSES)

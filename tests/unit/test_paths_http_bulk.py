@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +16,6 @@ from persistence_tests.paths.http_reader import Reader
 from tests.unit.scripted_server import Request, Server, path_to
 
 NAMES = [f"directory/name {number}.bin" for number in range(40)]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
 
 
 def whole(status: int, body: bytes, *fields: bytes) -> bytes:

@@ -25,13 +25,6 @@ from tests.unit.scripted_server import OneServer, Request, Server, path_of, says
 TLS = Path(__file__).parent / "tls"
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
-
-
 FORM = (
     {"request": "GET /login", "take": {"csrf": {"pattern": 'name="csrf" value="([^"]+)"'}}},
     {
@@ -277,7 +270,7 @@ def test_a_write_goes_over_tls(secure: Server, tmp_path: Path) -> None:
 
     secure.script = script
     path = over_tls(secure, tmp_path, ca="authority.pem")
-    from tests.unit.test_paths_http import Journal, pending
+    from tests.unit.test_paths_http_writes import Journal, pending
 
     journal = Journal()
     put = {OperationKind.CREATE: RequestTemplate.parse("PUT /{name}")}

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -28,13 +27,6 @@ from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.uploading import Parts, Uploading
 from tests.unit.scripted_server import OneServer, Request, Server, path_of, says
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
 
 
 class Journal:
