@@ -310,7 +310,7 @@ class _Free:
 def _chained(
     content: bytes, start: int, end: int, _known: Sequence[_Alignment], payloads: _Payloads
 ) -> list[_Match]:
-    """Payloads without a stamp, as appends leave them in a row, if they fill the gap."""
+    """Payloads without a stamp, as appends leave them in a row, if they, or zeros after them, fill the gap."""
     if end - start >= STAMP_LENGTH * len(payloads.candidates):
         return []
     chain: list[_Match] = []
@@ -327,18 +327,37 @@ def _chained(
             else:
                 rest.append(payload)
         if place == before:
-            return []
+            unwritten = _unwritten(content, place, end, waiting)
+            return chain + unwritten if unwritten else []
         waiting = rest
     return chain
+
+
+def _unwritten(content: bytes, start: int, end: int, waiting: Sequence[Payload]) -> list[_Match]:
+    """Zeros up to the end, after nothing or the beginning of one payload: a write of which the size, and no more or
+    only a part, came to the disk."""
+    head = content[start:end].rstrip(b"\x00")
+    place = start + len(head)
+    if place == end or not _aligned(content, place, end):
+        return []
+    zeros = _Match(place, end, _NOBODY)
+    if not head:
+        return [zeros]
+    owner = next((payload for payload in waiting if payload.slice(0, len(head)) == head), None)
+    return [] if owner is None else [_Match(start, place, _Alignment(owner, start)), zeros]
 
 
 def _short_zeros(
     content: bytes, start: int, end: int, _known: Sequence[_Alignment], _payloads: _Payloads
 ) -> list[_Match]:
-    aligned = start % BLOCK == 0 or end % BLOCK == 0 or end == len(content)
-    if aligned and end - start < _SHORTEST_ZEROS and not content[start:end].strip(b"\x00"):
+    short = end - start < _SHORTEST_ZEROS
+    if short and _aligned(content, start, end) and not content[start:end].strip(b"\x00"):
         return [_Match(start, end, _NOBODY)]
     return []
+
+
+def _aligned(content: bytes, start: int, end: int) -> bool:
+    return start % BLOCK == 0 or end % BLOCK == 0 or end == len(content)
 
 
 def _spans(matches: Sequence[_Match], length: int) -> tuple[Span, ...]:

@@ -243,6 +243,29 @@ def test_appends_one_after_the_other(sizes: list[int], data: st.DataObject) -> N
         assert span.operation == part.operation or part.length < 8
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 9) | st.integers(4090, 4100), min_size=1, max_size=6), st.data())
+def test_appends_whose_last_bytes_never_came_to_the_disk(sizes: list[int], data: st.DataObject) -> None:
+    payloads = [Payload.make(RUN, n, PayloadKind.TEXT, size) for n, size in enumerate(sizes, start=1)]
+    wholes = {payload.operation: payload.bytes() for payload in payloads}
+    whole = b"".join(wholes.values())
+    written = data.draw(st.integers(0, len(whole)))
+    spans = attribute(
+        whole[:written] + bytes(len(whole) - written), [payload.spec for payload in payloads], RUN
+    )
+    place = 0
+    for span in spans:
+        if span.operation is None:
+            assert span.source is SpanSource.ZEROS
+            assert place == written
+        else:
+            assert span.origin is not None
+            its_own = wholes[span.operation][span.origin : span.origin + span.length]
+            assert its_own == whole[place : place + span.length]
+        place += span.length
+    assert place == len(whole)
+
+
 def test_many_appends_of_a_byte() -> None:
     payloads = [Payload.make(RUN, n, PayloadKind.BYTES, 1) for n in range(1, 200)]
     content = b"".join(payload.bytes() for payload in payloads)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from persistence_tests.model.attribution import attribute
+from persistence_tests.model.closure import Exactly, Logged, Match, allowed, unresolved
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.ledger import Ledger
 from persistence_tests.model.observation import NodeKind, Observation
@@ -23,6 +24,7 @@ from persistence_tests.model.operation import (
 )
 from persistence_tests.model.payload import Payload
 from persistence_tests.model.records import PathObserved
+from persistence_tests.model.versions import Version
 from tests.unit.oracle_histories import RUN, VOLUME, Play
 
 BLOCK = 4096
@@ -208,3 +210,25 @@ def test_the_hole_of_a_sparse_file_is_never_called_lost_zeros(
     stage.write(CREATE, sparse, Outcome.OK)
     found = [finding.symptom for finding in stage.judge(whole, spoilt(whole)).findings]
     assert found == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize("before", [1, 5, BLOCK - 1, BLOCK, BLOCK + 1])
+@pytest.mark.parametrize("added", [1, 3, 20])
+@pytest.mark.parametrize("promised", [False, True])
+def test_only_what_was_not_promised_may_leave_its_size_without_its_bytes(
+    before: int, added: int, promised: bool
+) -> None:
+    """After a power loss: of an append the new size can come to the disk, and no byte."""
+    old, piece = (
+        Payload.make(RUN, 901, PayloadKind.BYTES, before),
+        Payload.make(RUN, 902, PayloadKind.BYTES, added),
+    )
+    content = old.bytes() + bytes(added)
+    candidates = [old.spec, piece.spec]
+    spans = attribute(content, candidates, RUN)
+    seen = Observation(NodeKind.FILE, len(content), sha256(content).hexdigest(), spans=spans)
+    append = Operation(902, APPEND, "a", "volume", 0, Acknowledgement.EXIT_0, False, piece.spec)
+    outcome = None if promised else Outcome.OK
+    states = unresolved(Logged(append, outcome, weak=not promised), Exactly(Version((old.spec,))))
+    expected = Match.NO if promised else Match.YES
+    assert allowed(states, seen, {spec.operation: spec for spec in candidates}) is expected
