@@ -75,7 +75,8 @@ docker-compose exec -T api sh -c 'rm -rf /data/* && tar -C /data -x' <"$1"
 COMMANDS = {"backup": "./backup.sh", "restore": "./restore.sh {archive}"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "kill": {"service": "api"},
-    "crash": {"service": ["api", "proxy"]},
+    # Not `proxy` too, which is in its network: the engine starts no container there while `api` is being restarted.
+    "crash": {"service": "api"},
     "backup-restore": COMMANDS,
     "scale": {"service": "api", "to": 3},
     "run-once": {"service": "api", "command": "sh -c 'cat > /data/{name}'"},
