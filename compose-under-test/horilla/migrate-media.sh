@@ -66,7 +66,7 @@ if [ $# -eq 0 ]; then
   [ -n "$running" ] || fail "$FAILED" "the stack runs no container of the application; name the old one"
   options=()
   if [ "$only_check" = yes ]; then options=(--check); fi
-  for container in $running; do "$0" "${options[@]}" "$container"; done
+  for container in $running; do "$here/migrate-media.sh" "${options[@]}" "$container"; done
   exit 0
 fi
 container=$1

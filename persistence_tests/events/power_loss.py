@@ -141,7 +141,7 @@ class PowerLoss(PowerCut):
         if command:
             if not wait_healthy(stack, HEALTHY_SECONDS):
                 self._moment.facts.append(
-                    f"after the cut nothing was healthy within {HEALTHY_SECONDS:g} s by itself"
+                    f"after the cut not everything was healthy within {HEALTHY_SECONDS:g} s by itself"
                 )
             self._moment.again(stack, command)
 

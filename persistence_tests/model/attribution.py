@@ -338,7 +338,8 @@ def _unwritten(content: bytes, start: int, end: int, waiting: Sequence[Payload])
     only a part, came to the disk."""
     head = content[start:end].rstrip(b"\x00")
     place = start + len(head)
-    if place == end or not _aligned(content, place, end):
+    aligned = place % BLOCK == 0 or end % BLOCK == 0 or end == len(content)
+    if place == end or not aligned:
         return []
     zeros = _Match(place, end, _NOBODY)
     if not head:
@@ -350,14 +351,7 @@ def _unwritten(content: bytes, start: int, end: int, waiting: Sequence[Payload])
 def _short_zeros(
     content: bytes, start: int, end: int, _known: Sequence[_Alignment], _payloads: _Payloads
 ) -> list[_Match]:
-    short = end - start < _SHORTEST_ZEROS
-    if short and _aligned(content, start, end) and not content[start:end].strip(b"\x00"):
-        return [_Match(start, end, _NOBODY)]
-    return []
-
-
-def _aligned(content: bytes, start: int, end: int) -> bool:
-    return start % BLOCK == 0 or end % BLOCK == 0 or end == len(content)
+    return _unwritten(content, start, end, ()) if end - start < _SHORTEST_ZEROS else []
 
 
 def _spans(matches: Sequence[_Match], length: int) -> tuple[Span, ...]:
