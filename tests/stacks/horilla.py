@@ -1,26 +1,22 @@
 """The HR stack under a project name of its own, and clients that log in to it."""
 
 import json
-import os
 import secrets
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
 from urllib.parse import urlsplit
 
-import docker
 import requests
-from docker.models.containers import Container
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from persistence_tests.stack.exec_stream import run_any
+from tests.stacks.compose_copy import ComposeCopy
 from tests.stacks.images import remove_images
 
 SOURCE = Path(__file__).parents[2] / "compose-under-test/horilla"
@@ -77,39 +73,8 @@ poll = retry(
 
 
 @dataclass
-class HorillaStack:
-    """A copy of the stack in `directory`, isolated by an override beside it."""
-
-    directory: Path
-    project: str
-    engine: docker.DockerClient = field(default_factory=docker.from_env)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE_")}
-        return {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "COMPOSE_PROJECT_NAME": self.project,
-            "COMPOSE_FILE": f"{self.directory}/{COMPOSE_FILE}:{self.directory}/override.yaml",
-            "PWD": str(self.directory),
-        }
-
-    def compose(self, *arguments: str) -> str:
-        command = ["docker-compose"]
-        if shutil.which("docker-compose", path=self.environment["PATH"]) is None:
-            command = ["docker", "compose"]
-        done = subprocess.run(
-            [*command, *arguments], cwd=self.directory, env=self.environment, capture_output=True, text=True,
-            check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def container(self, service: str) -> Container:
-        labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
-        (found,) = self.engine.containers.list(all=True, filters={"label": labels})
-        return found
+class HorillaStack(ComposeCopy):
+    compose_file = COMPOSE_FILE
 
     def url(self, service: str, port: int = 8000) -> str:
         """The address of a service; that of nginx is https unless it is its port 80."""

@@ -1,21 +1,18 @@
 """The media stack under a project name of its own."""
 
-import os
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker
 import requests
-from docker.models.containers import Container
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from persistence_tests.stack.exec_stream import run_any
+from tests.stacks.compose_copy import ComposeCopy
 from tests.stacks.images import remove_images
 
 SOURCE = Path(__file__).parents[2] / "compose-under-test/media"
@@ -43,35 +40,15 @@ poll = retry(
 
 
 @dataclass
-class MediaStack:
-    """A copy of the stack under a project name of its own."""
+class MediaStack(ComposeCopy):
+    compose_file = "compose.yaml"
 
-    directory: Path
-    project: str
     session: requests.Session = field(default_factory=requests.Session)
-    engine: docker.DockerClient = field(default_factory=docker.from_env)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("COMPOSE_", "MEDIA_"))},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "COMPOSE_PROJECT_NAME": self.project,
-            "COMPOSE_FILE": f"{self.directory}/compose.yaml:{self.directory}/override.yaml",
-            "PWD": str(self.directory),
-            "MEDIA_HELPER_LABEL": f"{LABEL}={self.project}",
-        }
-
-    def compose(self, *arguments: str) -> str:
-        command = ["docker-compose"]
-        if shutil.which("docker-compose", path=self.environment["PATH"]) is None:
-            command = ["docker", "compose"]
-        done = subprocess.run(
-            [*command, *arguments], cwd=self.directory, env=self.environment, capture_output=True, text=True,
-            check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        kept = {key: value for key, value in super().environment.items() if not key.startswith("MEDIA_")}
+        return {**kept, "MEDIA_HELPER_LABEL": f"{LABEL}={self.project}"}
 
     def backup_media(
         self, *arguments: str | Path, cwd: Path | None = None, **environment: str
@@ -87,11 +64,6 @@ class MediaStack:
         done = self.backup_media("backup")
         assert done.returncode == 0, done.stderr
         return Path(done.stdout.splitlines()[-1])
-
-    def container(self, service: str) -> Container:
-        labels = [f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}"]
-        (found,) = self.engine.containers.list(all=True, filters={"label": labels})
-        return found
 
     def url(self, service: str) -> str:
         ((_, bindings),) = [
