@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Iterator
@@ -10,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from persistence_tests.model.finding import StepJudgement, Symptom, Verdict
 from persistence_tests.model.records import EventEnded
 from persistence_tests.run import epoch
-from persistence_tests.run.run import Run
-from persistence_tests.run.settings import Settings
-from persistence_tests.scenario import load
 from persistence_tests.stack import control
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
 from persistence_tests.stack.disks.station import Cut, Station
@@ -27,6 +22,7 @@ from tests.stacks.bench import Bench, bench
 from tests.stacks.box_scenario import BOX, COMMANDS, DIRECT, VOLUME, WRITES, Entry, write_scenario
 from tests.stacks.command import Command, made_below
 from tests.stacks.loop_devices import disks_of
+from tests.stacks.shipped import judgements_of, shipped
 
 pytestmark = pytest.mark.engine
 
@@ -43,7 +39,6 @@ WEB = {
 POSTED = {**WRITES, "through": "api", "request": "POST /files/{name}"}
 AMID_UP: Entry = {"power-loss": {"during": "up", "strict": False}}
 AMID_DEPLOY: Entry = {"power-loss": {"command": "./deploy.sh", "at": "starting", "strict": False}}
-MEDIA = Path(__file__).parents[2] / "scenarios" / "media.persistence.yaml"
 EVENTS: dict[str, Entry] = {"at once": AT_ONCE, "strict": STRICT, "later": LATER}
 AMID_RESTORE: Entry = {
     "power-loss": {
@@ -249,21 +244,13 @@ def test_the_media_stack_outlives_a_hundred_power_cuts(tmp_path: Path) -> None:
         {"strict": False, "while": "writing"},
     ]
     events: list[Entry] = [{"power-loss": variants[cut % len(variants)]} for cut in range(100)]
-    document = YAML(typ="safe").load(MEDIA.read_text())
+    document = shipped("media")
     for rule, files in zip(document["writes"], (3, 3), strict=True):
         rule |= {"files": files, "operations": ["create"]}
         rule.pop("also", None)
     document["writes"][1]["request"] = document["writes"][1]["request"]["create"]
-    document["stack"]["compose"] = str(MEDIA.parent / document["stack"]["compose"])
-    document |= {"events": events, "claims": {}}
-    file = tmp_path / "media.persistence.yaml"
-    file.write_text(json.dumps(document))
-    settings = Settings(report_dir=tmp_path / "reports", seed=7)
-    engine = Engine.connect()
-    with Run(settings, engine) as run, run.scenario(load(file)) as running:
-        judgements = list(running.judgements())
-    engine.close()
+    identity, judgements = judgements_of(document | {"events": events, "claims": {}}, tmp_path)
     wrong = [(j.step, j.verdict, j.reasons, j.findings) for j in judgements if j.verdict is not Verdict.KEPT]
     assert wrong == []
     assert len(judgements) == 101
-    assert disks_of(run.identity) == []
+    assert disks_of(identity) == []

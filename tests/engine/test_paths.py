@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
-from persistence_tests.model.operation import (
-    Acknowledgement,
-    OperationKind,
-    Outcome,
-)
+from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
@@ -26,7 +22,7 @@ from tests.stacks.tiny import (
     hostile_batch,
     pending,
     prepared,
-    tiny_stack,
+    tiny,
     volume,
     with_volume,
     write,
@@ -38,7 +34,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def stack(engine: Engine, tmp_path: Path) -> Iterator[TinyStack]:
-    with tiny_stack(engine, tmp_path) as stack:
+    with tiny(engine, tmp_path) as stack:
         yield stack
 
 

@@ -23,15 +23,15 @@ from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.exec_stream import run_any
+from tests.stacks.journal import Journal
 from tests.stacks.tiny import (
     ROOT,
-    Journal,
     TinyStack,
     direct,
     file_of,
     pending,
     prepared,
-    tiny_stack,
+    tiny,
     volume,
     with_volume,
     write,
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture
 def stack(engine: Engine, tmp_path: Path) -> Iterator[TinyStack]:
-    with tiny_stack(engine, tmp_path) as stack:
+    with tiny(engine, tmp_path) as stack:
         yield stack
 
 

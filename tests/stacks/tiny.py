@@ -18,7 +18,6 @@ from persistence_tests.model.operation import (
     Acknowledgement,
     Operation,
     OperationKind,
-    Outcome,
     PayloadKind,
     PayloadSpec,
 )
@@ -26,6 +25,7 @@ from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
+from tests.stacks.journal import Bytes, Journal
 
 IMAGE = "debian:bookworm-slim"
 ROOT = "/data/files"
@@ -113,70 +113,22 @@ class TinyStack:
 
 
 @contextmanager
-def tiny_stack(engine: Engine, directory: Path) -> Iterator[TinyStack]:
+def tiny(engine: Engine, directory: Path) -> Iterator[TinyStack]:
     """Without a container as yet; afterwards nothing of it is left."""
     prefix = f"pathstest{uuid.uuid4().hex[:10]}"
     labels = {"persistence-tests.run": prefix}
-    tiny = TinyStack(engine, SimpleNamespace(labels=labels), directory, prefix)
-    volume = engine.client.volumes.create(tiny.volume("files"), labels=tiny.identity.labels)
+    stack = TinyStack(engine, SimpleNamespace(labels=labels), directory, prefix)
+    volume = engine.client.volumes.create(stack.volume("files"), labels=stack.identity.labels)
     try:
-        yield tiny
+        yield stack
     finally:
-        for container in tiny.made:
+        for container in stack.made:
             container.remove(force=True, v=True)
         volume.remove(force=True)
 
 
 def with_volume(stack: TinyStack, **options: Any) -> dict[str, Any]:
     return {"volumes": {stack.volume("files"): {"bind": ROOT, "mode": "rw"}}, **options}
-
-
-class Journal:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, int]] = []
-        self.outcomes: dict[int, tuple[Outcome, str]] = {}
-        self.on_invoked: Callable[[Operation], None] = lambda operation: None
-        self._lock = threading.Lock()
-
-    def invoked(self, operation: Operation) -> None:
-        with self._lock:
-            self.lines.append(("invoked", operation.identity))
-        self.on_invoked(operation)
-
-    def completed(
-        self,
-        operation: int,
-        outcome: Outcome,
-        detail: str = "",
-        status: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        with self._lock:
-            self.lines.append((outcome.value, operation))
-            self.outcomes[operation] = (outcome, detail)
-
-    def outcome(self, operation: int) -> Outcome:
-        return self.outcomes[operation][0]
-
-
-@dataclass
-class Bytes:
-    content: bytes
-    before_last: Callable[[], None] = lambda: None
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    def chunks(self) -> Iterator[bytes]:
-        size = 65536
-        for at in range(0, len(self.content), size):
-            if at + size >= len(self.content):
-                self.before_last()
-            yield self.content[at : at + size]
-
-    def slice(self, offset: int, length: int) -> bytes:
-        return self.content[offset : offset + length]
 
 
 def pending(

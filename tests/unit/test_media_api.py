@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from urllib3.fields import RequestField
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "compose-under-test/media/api"))
-
 from media import kinds, names, ranges  # type: ignore[import-not-found]
 from media.layout import is_service_name  # type: ignore[import-not-found]
 from media.refusal import Refusal  # type: ignore[import-not-found]
 from media.store import MediaStore, Upload  # type: ignore[import-not-found]
+from urllib3.fields import RequestField
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the media stack runs in Linux containers")
 

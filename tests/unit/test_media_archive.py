@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "compose-under-test/media/api"))
-
 from media.archive import restoring, writing  # type: ignore[import-not-found]
 from media.archive.entry import ArchiveError, ChangedWhileRead  # type: ignore[import-not-found]
 from media.archive.reading import verify  # type: ignore[import-not-found]
@@ -23,19 +20,10 @@ from media.archive.restoring import recover, swap  # type: ignore[import-not-fou
 from media.archive.staging import stage  # type: ignore[import-not-found]
 from media.archive.tree import walk  # type: ignore[import-not-found]
 from media.archive.writing import write_archive  # type: ignore[import-not-found]
-from media.layout import is_service_name  # type: ignore[import-not-found]
+
+from tests.unit.test_media_api import STANDARD, file_names
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the media stack runs in Linux containers")
-
-STANDARD = ("admin", "blog")
-
-plain_text = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1)
-file_names = plain_text.filter(
-    lambda name: name not in (".", "..") and len(name.encode()) <= 255 and not is_service_name(name)
-)
-
-
-# --- archives -------------------------------------------------------------------------------------------
 
 
 def snapshot(root: Path) -> dict[str, tuple[object, ...]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -23,49 +23,9 @@ from persistence_tests.model.operation import (
 from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.upload import classify
+from tests.stacks.journal import Bytes, Journal
 from tests.unit.scripted_server import Request, Server, path_to, says
 from tests.unit.test_paths_http import digest, free_port
-
-# Writing
-
-
-class Journal:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, int]] = []
-        self.details: dict[int, tuple[str, int | None]] = {}
-        self._lock = threading.Lock()
-
-    def invoked(self, operation: Operation) -> None:
-        with self._lock:
-            self.lines.append(("invoked", operation.identity))
-
-    def completed(
-        self,
-        operation: int,
-        outcome: Outcome,
-        detail: str = "",
-        status: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        with self._lock:
-            self.lines.append((outcome.value, operation))
-            self.details[operation] = (detail, status)
-
-
-@dataclass
-class Bytes:
-    content: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.content)
-
-    def chunks(self) -> Iterator[bytes]:
-        for at in range(0, len(self.content), 65536):
-            yield self.content[at : at + 65536]
-
-    def slice(self, offset: int, length: int) -> bytes:
-        return self.content[offset : offset + length]
 
 
 def pending(

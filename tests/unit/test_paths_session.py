@@ -270,7 +270,8 @@ def test_a_write_goes_over_tls(secure: Server, tmp_path: Path) -> None:
 
     secure.script = script
     path = over_tls(secure, tmp_path, ca="authority.pem")
-    from tests.unit.test_paths_http_writes import Journal, pending
+    from tests.stacks.journal import Journal
+    from tests.unit.test_paths_http_writes import pending
 
     journal = Journal()
     put = {OperationKind.CREATE: RequestTemplate.parse("PUT /{name}")}
