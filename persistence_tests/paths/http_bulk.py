@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 
 from persistence_tests.model.observation import NodeKind, Observation
-from persistence_tests.paths.origin import ANSWERING, GONE, NotConnected, Origin
+from persistence_tests.paths.origin import ANSWERING, GONE, NotConnected, Origin, fits_request_line
 
 _BUFFER = 1 << 18
 _LONGEST_HEAD = 1 << 16
@@ -97,12 +97,7 @@ class _Bulk:
         request = b"GET " + target.encode("ascii", "replace") + self._rest
         try:
             # A target that is no target is for a Reader to refuse.
-            return (
-                target.isascii()
-                and target.isprintable()
-                and " " not in target
-                and (lane.socket.send(request) == len(request))
-            )
+            return fits_request_line(target) and lane.socket.send(request) == len(request)
         except OSError:
             return False
 

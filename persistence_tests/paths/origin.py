@@ -134,6 +134,11 @@ def placeholders(template: str) -> set[str]:
     return set(_PLACEHOLDER.findall(template))
 
 
+def fits_request_line(text: str) -> bool:
+    """Whether a request line can carry this as it stands: ASCII, neither spaces nor control characters."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def quoted(name: str) -> str:
     """A name as it stands in the path of a URL."""
     return quote(os.fsencode(name), safe="/")

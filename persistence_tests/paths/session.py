@@ -21,7 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from persistence_tests.errors import UsageError
 from persistence_tests.paths.answer import LONGEST, Answer, Taking
-from persistence_tests.paths.origin import Address, NotConnected, Origin, placeholders, quoted
+from persistence_tests.paths.origin import (
+    Address,
+    NotConnected,
+    Origin,
+    fits_request_line,
+    placeholders,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from persistence_tests.paths.http import HttpConfig
@@ -68,7 +75,8 @@ class LoginPart(BaseModel):
     @field_validator("request")
     @classmethod
     def _is_one(cls, request: str) -> str:
-        if not _REQUEST.fullmatch(request):
+        said = _REQUEST.fullmatch(request)
+        if not said or not fits_request_line(said[2]):
             raise ValueError('must be a method and a path, such as "POST /login"')
         return request
 

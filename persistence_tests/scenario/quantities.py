@@ -17,6 +17,7 @@ _MODE = re.compile("[0-7]{3,4}")
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 LARGEST = 64 * 1024**3
+PERCENT_ENCODE = "write spaces, and everything that is not ASCII, percent-encoded, like `/caf%C3%A9`"
 
 
 def wrong(what: str, remedy: str) -> PydanticCustomError:
@@ -61,8 +62,12 @@ def day(value: Any) -> Any:
 
 
 def url_path(value: Any) -> Any:
+    from persistence_tests.paths.origin import fits_request_line
+
     if isinstance(value, str) and not value.startswith("/"):
         raise wrong("the path of a URL begins with a slash", "write it like `/health`")
+    if isinstance(value, str) and not fits_request_line(value):
+        raise wrong("no request can carry this URL as it stands", PERCENT_ENCODE)
     return value
 
 

@@ -9,6 +9,7 @@ from persistence_tests.errors import Problem
 from persistence_tests.model.operation import Also, OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
+from persistence_tests.scenario.quantities import PERCENT_ENCODE
 from persistence_tests.scenario.uploads import taken_by_login, unfillable, upload_problems
 
 OF_A_SERVER = (
@@ -111,7 +112,7 @@ def _least_files(wanted: list[str], also: Any) -> int:
 def _request_problems(
     document: Document, at: Location, kind: OperationKind, request: Any, rule: dict[str, Any]
 ) -> Iterator[Problem]:
-    from persistence_tests.paths.origin import placeholders
+    from persistence_tests.paths.origin import fits_request_line, placeholders
     from persistence_tests.paths.request import OF_THE_NAME, OF_THE_TARGET
 
     headers = request.get("headers", {}) if isinstance(request, dict) else {}
@@ -134,8 +135,11 @@ def _request_problems(
         what = f"`{shorten(request)}` does not begin with a method that {does}"
         yield document.problem(at, what, _example(kind))
         return
-    if not url.startswith("/") or url != url.strip() or " " in url:
+    if not url.startswith("/"):
         yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _example(kind))
+        return
+    if not fits_request_line(url):
+        yield document.problem(at, f"no request can carry `{shorten(url)}` as it stands", PERCENT_ENCODE)
         return
     fields = {field for text in (url, *map(str, headers.values())) for field in placeholders(text)}
     known = sorted(of_kind)

@@ -8,6 +8,7 @@ from typing import Any
 from persistence_tests.errors import Problem
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
+from persistence_tests.scenario.quantities import PERCENT_ENCODE
 
 METHODS = ("POST", "PUT", "PATCH")
 _EXAMPLE = "write it like `PATCH /files/{name}?offset={offset}`"
@@ -73,14 +74,16 @@ def _parts(
 
 
 def _request(document: Document, at: Location, request: str, known: set[str]) -> Iterator[Problem]:
-    from persistence_tests.paths.origin import placeholders
+    from persistence_tests.paths.origin import fits_request_line, placeholders
 
     method, _, url = request.partition(" ")
     if method not in METHODS:
         what = f"`{shorten(request)}` does not begin with a method that writes"
         yield document.problem(at, what, _EXAMPLE)
-    elif not url.startswith(("/", "{")) or url != url.strip() or " " in url:
+    elif not url.startswith(("/", "{")):
         yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _EXAMPLE)
+    elif not fits_request_line(url):
+        yield document.problem(at, f"no request can carry `{shorten(url)}` as it stands", PERCENT_ENCODE)
     for field in sorted(placeholders(url) - known):
         what = f"`{{{shorten(field)}}}` is nothing that can be filled in"
         yield document.problem(at, what, did_you_mean(field, sorted(known), "it holds, in braces,"))

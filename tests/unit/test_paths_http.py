@@ -250,7 +250,8 @@ def test_headers_of_the_scenario_are_sent(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"url": "media/{name}"}, {"url": "/media"}, {"url": "/{name}/{other}"}, {"port": 0}, {"port": 70000},
+    [{"url": "media/{name}"}, {"url": "/media"}, {"url": "/{name}/{other}"}, {"url": "/a b/{name}"},
+     {"url": "/é/{name}"}, {"port": 0}, {"port": 70000},
      {"scheme": "ftp"}, {"within": "soon"}, {"headers": {"a b": "c"}}, {"headers": {"a": "b\r\nc: d"}},
      {"extra": 1}],
 )  # fmt: skip

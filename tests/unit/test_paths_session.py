@@ -213,6 +213,8 @@ def test_readiness_needs_no_login(server: Server) -> None:
     "wrong",
     [
         {"login": [{"request": "login"}]},
+        {"login": [{"request": "GET /\u2028"}]},
+        {"login": [{"request": "GET /é"}]},
         {"login": [{"request": "POST /login", "form": {"csrf": "{csrf}"}}]},
         {"headers": {"Authorization": "Bearer {token}"}},
         {"login": [{"request": "GET /x", "take": {"t": {"json": "a", "header": "b"}}}]},

@@ -107,6 +107,12 @@ EDITS: dict[str, list[tuple[str, str]]] = {
             "parts: { size: 1KiB, start: POST /start, request: 'PATCH {x}', take: { 1: { json: id } } }",
         )
     ],
+    "part that no request carries": [
+        (
+            'request: "POST /files/{directory}", multipart: file',
+            r'parts: { size: 1KiB, request: "PUT /\0{name}?{offset}" }',
+        )
+    ],
     "parts that lead nowhere": [
         (
             'request: "POST /files/{directory}", multipart: file',
@@ -163,6 +169,9 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "ready by a path without URL": [("ready: { path: api", "ready: { path: direct")],
     "ready by a path and no URL": [("ready: { path: api, url: /health }", "ready: { path: api }")],
     "ready at no path of a URL": [("url: /health", "url: health")],
+    "ready at a URL that no request carries": [("url: /health", "url: /health check")],
+    "request that cannot be sent as it stands": [("POST /files/{directory}", "POST /médias/{directory}")],
+    "request with a line separator": [('"POST /files/{directory}"', r'"POST /\u2028files/{directory}"')],
     "promise for an unknown path": [("expect:", "promise: { acknowledged: { apo: http-2xx } }\nexpect:")],
     "promise for a path that only reads": [("expect:", "promise: { atomic: { volume: true } }\nexpect:")],
     "promise that no write keeps": [("expect:", "promise: { acknowledged: { api: exit-0 } }\nexpect:")],
