@@ -8,37 +8,14 @@ out, and every further name of a file with several is an entry that only refers 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterable, MutableMapping
 
-from persistence_tests.model.observation import ABSENT, NodeKind, Observation
+from persistence_tests.model.observation import NodeKind, Observation
 from persistence_tests.paths.members import BrokenArchive, Member, Stream, content, members
+from persistence_tests.paths.tree import Tree, mode_text, owner_text
 
 _KINDS = {b"1": NodeKind.FILE, b"2": NodeKind.SYMLINK, b"5": NodeKind.DIRECTORY}
 _HARD_LINK = b"1"
-
-
-@dataclass(slots=True)
-class Tree:
-    """Every name below a root, relative to it: directories, and all other nodes."""
-
-    files: MutableMapping[str, Observation] = field(default_factory=dict)
-    directories: dict[str, Observation] = field(default_factory=dict)
-
-    def observations(self, names: Sequence[str]) -> MutableMapping[str, Observation]:
-        """All files, and from now on each of `names` whatever it is."""
-        for name in names:
-            if name not in self.files:
-                self.files[name] = self.directories.get(name) or ABSENT
-        return self.files
-
-    def share(self, groups: Iterable[Sequence[str]]) -> None:
-        """Note that each group's names are of one file."""
-        for names in groups:
-            first = min(names) if len(names) > 1 else None
-            for name in names:
-                self.files[name] = replace(self.files[name], shared=first)
 
 
 def read_tree(chunks: Iterable[bytes], files: MutableMapping[str, Observation] | None = None) -> Tree:
@@ -62,7 +39,7 @@ def _add(tree: Tree, stream: Stream, member: Member, names_of: dict[str, list[st
     name = _relative(member.name)
     if not name:
         return
-    mode, owner = _mode(member.mode), _owner(member.uid, member.gid)
+    mode, owner = mode_text(member.mode), owner_text(member.uid, member.gid)
     kind = NodeKind.FILE if member.is_file else _KINDS.get(member.kind, NodeKind.OTHER)
     if kind is NodeKind.DIRECTORY:
         tree.directories[name] = Observation(kind, mode=mode, owner=owner)
@@ -77,16 +54,6 @@ def _add(tree: Tree, stream: Stream, member: Member, names_of: dict[str, list[st
     else:
         target = member.link if kind is NodeKind.SYMLINK else None
         tree.files[name] = Observation(kind, mode=mode, owner=owner, target=target)
-
-
-@lru_cache
-def _mode(mode: int) -> str:
-    return f"{mode & 0o7777:04o}"
-
-
-@lru_cache
-def _owner(uid: int, gid: int) -> str:
-    return f"{uid}:{gid}"
 
 
 def _relative(name: str) -> str:

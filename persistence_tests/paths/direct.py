@@ -13,7 +13,6 @@ from persistence_tests.duration import Duration
 from persistence_tests.errors import StackError
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.records import PathDeclared
-from persistence_tests.paths.archive import Tree
 from persistence_tests.paths.base import LiveReader, View, WritingPath, inner_directory
 from persistence_tests.paths.frames import Overwriting
 from persistence_tests.paths.listing import ToolsMissing
@@ -25,6 +24,7 @@ from persistence_tests.paths.replica import (
     read_by_archive,
     read_by_exec,
 )
+from persistence_tests.paths.tree import Tree
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

@@ -27,7 +27,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
-from persistence_tests.paths.archive import Tree
+from persistence_tests.paths.tree import Tree
 
 SCRIPT = r"""
 IFS= read -r go

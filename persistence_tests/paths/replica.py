@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
 
 from persistence_tests.model.observation import Observation
-from persistence_tests.paths.archive import Tree, read_member, read_tree
+from persistence_tests.paths.archive import read_member, read_tree
 from persistence_tests.paths.attributes import SCRIPT as ATTRIBUTES
 from persistence_tests.paths.attributes import parse_attributes
 from persistence_tests.paths.frames import escaped
@@ -20,6 +20,7 @@ from persistence_tests.paths.listing import (
     parse_listing,
 )
 from persistence_tests.paths.members import BrokenArchive
+from persistence_tests.paths.tree import Tree
 from persistence_tests.stack.engine import engine_answers
 from persistence_tests.stack.exec_stream import WITHIN, ExecFailed, explanation, run
 from persistence_tests.stack.helper import archive_stream

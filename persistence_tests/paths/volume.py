@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from persistence_tests.errors import StackError
 from persistence_tests.model.observation import Observation
 from persistence_tests.model.records import PathDeclared
-from persistence_tests.paths.archive import Tree
 from persistence_tests.paths.base import View, inner_directory
+from persistence_tests.paths.directory import read_directory
 from persistence_tests.paths.replica import CannotList, list_by_archive, read_by_archive
+from persistence_tests.paths.tree import Tree
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _WITHIN = 2.0
 """Seconds: an answer may come before its bytes, and that alone loses nothing."""
+_WHERE_MOUNTED = "where a container has it mounted"
+_BY_ARCHIVE = "archive API"
 
 
 class VolumeConfig(BaseModel):
@@ -54,7 +57,7 @@ class VolumeConfig(BaseModel):
 
 
 class VolumePath:
-    """Reads through the engine's archive API, from a container that never runs."""
+    """Reads what a running container has mounted where that can be had, else an archive that the engine makes of it."""
 
     def __init__(self, name: str, config: VolumeConfig, stack: Stack) -> None:
         self._stack = stack
@@ -72,14 +75,18 @@ class VolumePath:
         self.within = _WITHIN
 
     def observe(self, names: Sequence[str], into: MutableMapping[str, Observation] | None = None) -> View:
-        """All names in one archive stream. A volume, bind or `under` that is not there holds no names."""
-        method, files = "archive API", {} if into is None else into
+        """All names in one go. A volume, bind or `under` that is not there holds no names."""
+        method, files = _BY_ARCHIVE, {} if into is None else into
         try:
             source = self._source()
             if not self._is_there(source):
                 return View(Tree(files).observations(names), f"{source} is not there")
-            with self._mounted(source) as (container, place):
-                tree = list_by_archive(container, self._root_in(place), files)
+            tree = self._tree_where_mounted(source, files)
+            if tree is not None:
+                method = _WHERE_MOUNTED
+            else:
+                with self._opened(source) as (container, place):
+                    tree = list_by_archive(container, self._root_in(place), files)
         except CannotList as error:
             return View({}, method, problem=str(error))
         except StackError as error:
@@ -91,13 +98,28 @@ class VolumePath:
             source = self._source()
             if not self._is_there(source):
                 return b""
-            with self._mounted(source) as (container, place):
+            with self._opened(source) as (container, place):
                 return read_by_archive(container, self._root_in(place), name, limit)
         except StackError:
             return b""
 
     def close(self) -> None:
         """Nothing is kept open between passes: a helper left behind would keep the volume in use."""
+
+    def _tree_where_mounted(self, source: str | Path, files: MutableMapping[str, Observation]) -> Tree | None:
+        """None where no running container shows it, or not all of it can be read: the archive has the last word."""
+        from persistence_tests.stack.mounted import opened_directory
+
+        # What a container has of a bind mount may be another directory than the one that is there by now.
+        mounted = self._stack.mounted(source) if isinstance(source, str) else None
+        if isinstance(source, Path) or mounted is None:
+            return None
+        with opened_directory(mounted, source, self._config.under) as directory:
+            try:
+                return None if directory is None else read_directory(directory, files)
+            except OSError:
+                files.clear()
+                return None
 
     def _source(self) -> str | Path:
         source: str | Path = (
@@ -121,7 +143,7 @@ class VolumePath:
                 return False
         return True
 
-    def _mounted(self, source: str | Path) -> AbstractContextManager[tuple[Container, str]]:
+    def _opened(self, source: str | Path) -> AbstractContextManager[tuple[Container, str]]:
         return self._stack.opened(source)
 
     def _root_in(self, place: str) -> str:

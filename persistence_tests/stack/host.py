@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from persistence_tests.stack.helper import Source
     from persistence_tests.stack.identity import Identity
     from persistence_tests.stack.interruption import Interruption
+    from persistence_tests.stack.mounted import Mounted
     from persistence_tests.stack.preparation import Resolved
     from persistence_tests.stack.process import CommandResult
     from persistence_tests.stack.spec import StackSpec
@@ -142,6 +143,10 @@ class Host(ABC):
     @abstractmethod
     def holds(self, path: Path) -> bool:
         """Whether a path that the stack mounts is there."""
+
+    @abstractmethod
+    def mounted(self, stack: Stack, volume: str) -> Mounted | None:
+        """See `Stack.mounted`."""
 
     @abstractmethod
     def opened(self, stack: Stack, source: Source) -> AbstractContextManager[tuple[Container, str]]:

@@ -16,6 +16,7 @@ from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.host import OPENED, Host, ImageVolumes
 from persistence_tests.stack.identity import CONTROL_SERVICE, RUN_LABEL, STACK_LABEL, Identity
 from persistence_tests.stack.inspection import ONEOFF
+from persistence_tests.stack.mounted import found_mounted
 from persistence_tests.stack.teardown import remove_labelled
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from persistence_tests.stack.helper import Source
     from persistence_tests.stack.interruption import Interruption
     from persistence_tests.stack.isolation import Isolation
+    from persistence_tests.stack.mounted import Mounted
     from persistence_tests.stack.preparation import Resolved
     from persistence_tests.stack.process import CommandResult
     from persistence_tests.stack.spec import StackSpec
@@ -133,6 +135,9 @@ class SharedHost(Host):
 
     def holds(self, path: Path) -> bool:
         return path.exists()
+
+    def mounted(self, stack: Stack, volume: str) -> Mounted | None:
+        return found_mounted(stack.containers(), volume)
 
     @contextmanager
     def opened(self, stack: Stack, source: Source) -> Iterator[tuple[Container, str]]:

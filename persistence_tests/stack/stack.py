@@ -48,6 +48,8 @@ from persistence_tests.stack.watch import EventWatch
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
+    from persistence_tests.stack.mounted import Mounted
+
 SETTLE = 2.0
 RENAMED = "renamed"
 
@@ -465,6 +467,10 @@ class Stack:
     def helper(self, mounts: Mapping[str, Source], **options: Any) -> AbstractContextManager[Container]:
         """A created, not started helper container with the stack's labels; see `helper.helper`."""
         return helper(self.engine, mounts, labels=self._helper_labels(), **options)
+
+    def mounted(self, volume: str) -> Mounted | None:
+        """A running container that has a volume, by its name on the engine, and the place; None where none has."""
+        return self._host.mounted(self, volume)
 
     def opened(self, source: Source) -> AbstractContextManager[tuple[Container, str]]:
         """A container whose archive has a volume or a mounted directory, and the place where it has it."""

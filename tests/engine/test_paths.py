@@ -10,7 +10,7 @@ import pytest
 
 from persistence_tests.model.observation import ABSENT, NodeKind, Observation
 from persistence_tests.model.operation import Acknowledgement, OperationKind, Outcome
-from persistence_tests.paths.base import PendingWrite
+from persistence_tests.paths.base import PendingWrite, View
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
 from tests.stacks.tiny import (
@@ -38,6 +38,12 @@ def stack(engine: Engine, tmp_path: Path) -> Iterator[TinyStack]:
         yield stack
 
 
+def looks(stack: TinyStack, names: list[str]) -> tuple[View, View, View]:
+    """By a program in the container, at the volume where that has it mounted, and by an archive of the volume."""
+    elsewhere = replace(stack, looks_into_containers=False)
+    return direct(stack).observe(names), volume(stack).observe(names), volume(elsewhere).observe(names)
+
+
 def test_hostile_names_are_written_and_seen_alike_by_volume_and_direct(stack: TinyStack) -> None:
     stack.run("api", **with_volume(stack))
     batch, contents = hostile_batch()
@@ -45,14 +51,14 @@ def test_hostile_names_are_written_and_seen_alike_by_volume_and_direct(stack: Ti
     journal = write(direct(stack), *batch)
 
     assert {outcome for outcome, _ in journal.outcomes.values()} == {Outcome.OK}
-    by_exec, by_archive = direct(stack).observe(HOSTILE), volume(stack).observe(HOSTILE)
-    assert by_exec.problem is None and by_archive.problem is None
+    by_exec, mounted, by_archive = looks(stack, HOSTILE)
+    assert by_exec.problem is None and mounted.problem is None and by_archive.problem is None
     assert {name: written(seen) for name, seen in by_exec.observations.items()} == {
         name: file_of(content) for name, content in contents.items()
     }
-    assert by_archive.observations == by_exec.observations
-    assert by_archive.directories == by_exec.directories
-    assert "exec" in by_exec.method and "archive" in by_archive.method
+    assert by_archive.observations == mounted.observations == by_exec.observations
+    assert by_archive.directories == mounted.directories == by_exec.directories
+    assert "exec" in by_exec.method and "mounted" in mounted.method and "archive" in by_archive.method
     for name, content in contents.items():
         assert direct(stack).read(name, 5) == content[:5]
         assert volume(stack).read(name, 10**6) == content
@@ -82,10 +88,10 @@ chmod 755 /usr/bin/find
 def test_odd_nodes_are_seen_alike_by_exec_and_archive(stack: TinyStack, tools: str) -> None:
     prepared(stack, tools + ODD_NODES)
 
-    by_exec, by_archive = direct(stack).observe([]), volume(stack).observe([])
+    by_exec, mounted, by_archive = looks(stack, [])
 
-    assert by_archive.observations == by_exec.observations
-    assert by_archive.directories == by_exec.directories
+    assert by_archive.observations == mounted.observations == by_exec.observations
+    assert by_archive.directories == mounted.directories == by_exec.directories
     seen = by_archive.observations
     assert {seen["first"], seen["second"], seen["odd dir/third"]} == {seen["first"]}
     assert written(seen["second"]) == file_of(b"shared\n")
@@ -122,15 +128,16 @@ def test_links_and_modes_are_written_and_seen_alike_by_volume_and_direct(
     assert [journal.outcome(n) for n in range(1, 9)] == [Outcome.OK] * 6 + [Outcome.FAIL] * 2, (
         journal.outcomes
     )
-    for path in (direct(stack), volume(stack)):
-        seen = path.observe([]).observations
+    views = looks(stack, [])
+    for view in views:
+        seen = view.observations
         assert seen["a/marked"].mode == "0604"
         assert {seen[name].shared for name in ("a/marked", "a/-hard\n", "hard")} == {"a/-hard\n"}
         assert {name: seen[name].target for name in ("a/soft", "soft")} == {
             "a/soft": "-rf $HOME\n \\é",
             "soft": "a/marked",
         }
-    assert direct(stack).observe([]).observations == volume(stack).observe([]).observations
+    assert views[0].observations == views[1].observations == views[2].observations
 
 
 def test_attributes_are_neither_written_nor_seen_without_the_programs(stack: TinyStack) -> None:

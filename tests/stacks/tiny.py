@@ -25,6 +25,7 @@ from persistence_tests.paths.base import PendingWrite
 from persistence_tests.paths.direct import DirectConfig, DirectPath
 from persistence_tests.paths.volume import VolumeConfig, VolumePath
 from persistence_tests.stack.engine import Engine
+from persistence_tests.stack.mounted import Mounted, found_mounted
 from tests.stacks.journal import Bytes, Journal
 
 IMAGE = "debian:bookworm-slim"
@@ -64,6 +65,8 @@ class TinyStack:
     prefix: str
     made: list[Any] = field(default_factory=list)
     ports: dict[str, tuple[str, int]] = field(default_factory=dict)
+    looks_into_containers: bool = True
+    """Whether a volume may be read where a container has it mounted."""
 
     def volume(self, key: str) -> str:
         return f"{self.prefix}_{key}"
@@ -76,6 +79,12 @@ class TinyStack:
 
     def holds(self, path: Path) -> bool:
         return path.exists()
+
+    def mounted(self, volume: str) -> Mounted | None:
+        if not self.looks_into_containers:
+            return None
+        labelled: dict[str, Any] = {"label": f"persistence-tests.run={self.prefix}"}
+        return found_mounted(self.engine.client.containers.list(filters=labelled), volume)
 
     @contextmanager
     def opened(self, source: Any) -> Iterator[tuple[Any, str]]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from persistence_tests.stack.helper import Source
     from persistence_tests.stack.interruption import Interruption
+    from persistence_tests.stack.mounted import Mounted
     from persistence_tests.stack.preparation import Resolved
     from persistence_tests.stack.spec import StackSpec
     from persistence_tests.stack.stack import Stack
@@ -241,17 +242,22 @@ class MachineHost(Host):
     def holds(self, path: Path) -> bool:
         return self.machine.run(["sh", "-c", '[ -e "$1" ] && echo there || :', "sh", str(path)]) != ""
 
+    def mounted(self, stack: Stack, volume: str) -> Mounted | None:
+        # The machine itself has them all: a container of the inner engine is none of this machine's processes.
+        with engine_answers(f"looking at the volume {volume}"):
+            found = self.engine.client.api.inspect_volume(volume)
+        # Others are there only as long as somebody has them mounted.
+        is_plain = found["Driver"] == "local" and not found.get("Options")
+        return (self.machine.container, str(found["Mountpoint"])) if is_plain else None
+
     @contextmanager
     def opened(self, stack: Stack, source: Source) -> Iterator[tuple[Container, str]]:
         # Through the machine itself: a container of the inner engine that goes writes its whole disk out.
         if isinstance(source, Path):
             yield self.machine.container, str(source)
-            return
-        with engine_answers(f"looking at the volume {source}"):
-            volume = self.engine.client.api.inspect_volume(source)
-        if volume["Driver"] == "local" and not volume.get("Options"):
-            yield self.machine.container, str(volume["Mountpoint"])
-        else:  # it is there only as long as somebody has it mounted
+        elif (mounted := self.mounted(stack, source)) is not None:
+            yield mounted
+        else:
             with stack.helper({OPENED: source}) as container:
                 yield container, OPENED
 
