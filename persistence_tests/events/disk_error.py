@@ -99,8 +99,7 @@ class DiskError(DiskEvent):
             self._cuts = station.cut()
             self._failed = during.write_rules()
             self._ended = ended(stack)
-        self._conditions = station.wait_free()
-        self._held = station.read_controls(self._token)
+        self._conditions, self._held = station.look_anew(self._token)
         stack.up()
 
     def _fail_for_a_while(self, station: Station, during: During) -> None:

@@ -45,8 +45,7 @@ class HostPowerLoss(HostEvent, PowerCut):
         machine.kill()
         wait_until(lambda: not machine.state().running, END_SECONDS)
         middle = machine.state()
-        self._conditions = station.wait_free()
-        self._held = station.read_controls(self._token)
+        self._conditions, self._held = station.look_anew(self._token)
         machine.start()
         return middle
 

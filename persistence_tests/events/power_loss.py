@@ -135,8 +135,7 @@ class PowerLoss(PowerCut):
             # A command of the stack's own may well sync its whole filesystem, and all that was written before.
             station.write_never_synced(self._token)
         self._cuts = station.cut(journal=self.options.strict)
-        self._conditions = station.wait_free()
-        self._held = station.read_controls(self._token)
+        self._conditions, self._held = station.look_anew(self._token)
         stack.up()
         if command:
             if not wait_healthy(stack, HEALTHY_SECONDS):

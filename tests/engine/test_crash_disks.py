@@ -15,7 +15,7 @@ from persistence_tests.model.records import EventEnded
 from persistence_tests.run import epoch
 from persistence_tests.stack import control
 from persistence_tests.stack.cleanup import Leftovers, leftovers, remove
-from persistence_tests.stack.disks.station import Cut, Station
+from persistence_tests.stack.disks.station import Condition, Cut, Station
 from persistence_tests.stack.engine import Engine
 from persistence_tests.stack.exec_stream import run_any
 from tests.stacks.bench import Bench, bench
@@ -114,14 +114,13 @@ def test_each_control_is_needed(
     synced: Bench, spared: str, duty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one is put in the place of each before it is looked at."""
-    real = Station.read_controls
+    real = Station.look_anew
 
-    def exchanged(self: Station, token: str) -> list[tuple[str, str]]:
-        return [
-            (lost, lost) if spared == "never-synced" else (kept, kept) for kept, lost in real(self, token)
-        ]
+    def exchanged(self: Station, token: str) -> tuple[list[Condition], list[tuple[str, str]]]:
+        conditions, held = real(self, token)
+        return conditions, [(lost, lost) if spared == "never-synced" else (kept, kept) for kept, lost in held]
 
-    monkeypatch.setattr(Station, "read_controls", exchanged)
+    monkeypatch.setattr(Station, "look_anew", exchanged)
     judgement = synced.step(synced.take("at once"))
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert any(f"the {duty} control" in reason for reason in judgement.reasons), judgement.reasons

@@ -257,8 +257,8 @@ class Erring(PaperStation):
         self.done.append("cut")
         return [Cut(place, self.answered) for place in range(2)]
 
-    def wait_free(self) -> Sequence[Condition]:
-        return self.conditions
+    def look_anew(self, token: str) -> tuple[Sequence[Condition], list[tuple[str, str]]]:
+        return self.conditions, self.read_controls(token)
 
 
 def erred(station: Erring, monkeypatch: pytest.MonkeyPatch, *, passes: bool) -> tuple[DiskError, Proof]:

@@ -27,8 +27,7 @@ def try_out(engine: Engine) -> str:
             station.make(media, 1)
             station.write_controls(run)
             station.cut()
-            station.wait_free()
-            [(synced, never_synced)] = station.read_controls(run)
+            _, [(synced, never_synced)] = station.look_anew(run)
         finally:
             station.close()
             remove_labelled(engine, run, identity.project)
