@@ -33,7 +33,6 @@ from persistence_tests.stack.stack import Stack
 ROUNDS = 3
 CYCLES = 3  # a round; each verifies what was uploaded before the earlier ones too
 UPLOADS = 50
-HEALTHY_SECONDS = 120.0
 PROJECT = Path("compose-under-test/media")
 
 
@@ -114,7 +113,7 @@ def _theirs(loss: Loss, scenario: Scenario, directory: Path) -> float:
             stack.build()
             stack.lay_on(scenario.stack.storage or Media())
             stack.start()
-            wait_healthy(stack, HEALTHY_SECONDS)
+            wait_healthy(stack)
             return median(loss.by_hand(stack) for _ in range(CYCLES))
 
 
@@ -144,7 +143,7 @@ def _host_power_loss(stack: Stack) -> float:
         station.wait_free()
         _docker("start", machine.disk)
         machine.wait_engine()
-        insist(wait_healthy(stack, HEALTHY_SECONDS), "the stack does not come back")
+        insist(wait_healthy(stack), "the stack does not come back")
 
     return seconds(by_hand)
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
 COMMAND_SECONDS = 1800.0
-HEALTHY_SECONDS = 120.0
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from persistence_tests.events.base import During, Pattern, Proof
 from persistence_tests.events.cut import CutOptions, PowerCut, spoken
 from persistence_tests.events.disk_event import station_of
 from persistence_tests.events.evidence import INSPECT, START, Case, Wanted, changed
-from persistence_tests.events.moment import HEALTHY_SECONDS, Moment
+from persistence_tests.events.moment import Moment
 from persistence_tests.events.standstill import ended
-from persistence_tests.events.waiting import wait_healthy
+from persistence_tests.events.waiting import HEALTHY_SECONDS, wait_healthy
 from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineState
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class PowerLoss(PowerCut):
         self._conditions, self._held = station.look_anew(self._token)
         stack.up()
         if command:
-            if not wait_healthy(stack, HEALTHY_SECONDS):
+            if not wait_healthy(stack):
                 self._moment.facts.append(
                     f"after the cut not everything was healthy within {HEALTHY_SECONDS:g} s by itself"
                 )

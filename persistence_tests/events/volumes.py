@@ -21,8 +21,6 @@ from persistence_tests.stack.state import Change, Delta, EngineEvent, EngineStat
 if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
-HEALTHY_SECONDS = 120.0
-
 
 class _VolumesMadeAnew(Event):
     """Which volumes are the project's own is read from the configuration in `prepare`."""
@@ -157,7 +155,7 @@ class VolumeRecreate(_VolumesMadeAnew):
                 self._failures.append("the restore was not run, because the stack did not come up")
             raise
         if archive is not None and self.options.restore:
-            wait_healthy(stack, HEALTHY_SECONDS)
+            wait_healthy(stack)
             try:
                 restore(stack, self.options.restore, archive)
             except CommandFailed as failure:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 DEFAULT_GRACE_SECONDS = 10
+HEALTHY_SECONDS = 120.0
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -79,7 +80,7 @@ def incarnations(stack: Stack, services: Sequence[str]) -> list[Incarnation]:
     return [incarnation for incarnation in found if incarnation.running]
 
 
-def wait_healthy(stack: Stack, seconds: float) -> bool:
+def wait_healthy(stack: Stack, seconds: float = HEALTHY_SECONDS) -> bool:
     """Whether every container that has a health check is healthy within that time."""
 
     def all_healthy() -> bool:

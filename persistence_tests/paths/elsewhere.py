@@ -11,14 +11,12 @@ from persistence_tests.paths.replica import CannotList, list_by_archive
 if TYPE_CHECKING:
     from persistence_tests.stack.stack import Stack
 
-_MOUNTED_AT = "/persistence"
-
 
 def files_of(stack: Stack, volume: str) -> dict[str, Observation]:
     """Every regular file of a volume, by its name on the engine; none where the volume is gone."""
     try:
-        with stack.helper({_MOUNTED_AT: volume}) as container:
-            tree = list_by_archive(container, _MOUNTED_AT)
+        with stack.opened(volume) as (container, place):
+            tree = list_by_archive(container, place)
     except (CannotList, StackError):
         return {}
     return {name: seen for name, seen in tree.files.items() if seen.kind is NodeKind.FILE}

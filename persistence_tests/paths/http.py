@@ -16,7 +16,14 @@ from persistence_tests.model.records import PathDeclared
 from persistence_tests.paths.base import LiveReader, View, WritingPath
 from persistence_tests.paths.http_bulk import read_plain
 from persistence_tests.paths.http_reader import Reader
-from persistence_tests.paths.origin import Address, NotConnected, fill, fits_request_line, placeholders
+from persistence_tests.paths.origin import (
+    AS_SENT,
+    Address,
+    NotConnected,
+    fill,
+    fits_request_line,
+    placeholders,
+)
 from persistence_tests.paths.session import LoginPart, Session, placeholders_of
 from persistence_tests.paths.trust import CertificateOf
 from persistence_tests.paths.uploading import Uploading
@@ -86,7 +93,7 @@ class HttpConfig(BaseModel):
         if not url.startswith("/") or placeholders(url) != {"name"}:
             raise ValueError('must begin with "/" and contain "{name}", and no other placeholder')
         if not fits_request_line(url):
-            raise ValueError("must be as it is sent: anything but ASCII, and spaces, percent-encoded")
+            raise ValueError(AS_SENT)
         return url
 
     @field_validator("headers")

@@ -134,6 +134,10 @@ def placeholders(template: str) -> set[str]:
     return set(_PLACEHOLDER.findall(template))
 
 
+AS_SENT = "must be as it is sent: anything but ASCII, and spaces, percent-encoded"
+"""What to say of a URL that does not."""
+
+
 def fits_request_line(text: str) -> bool:
     """Whether a request line can carry this as it stands: ASCII, neither spaces nor control characters."""
     return text.isascii() and text.isprintable() and " " not in text

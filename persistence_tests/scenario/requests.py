@@ -9,8 +9,7 @@ from persistence_tests.errors import Problem
 from persistence_tests.model.operation import Also, OperationKind
 from persistence_tests.scenario.document import Document, Location, shorten
 from persistence_tests.scenario.problems import did_you_mean, listed
-from persistence_tests.scenario.quantities import PERCENT_ENCODE
-from persistence_tests.scenario.uploads import taken_by_login, unfillable, upload_problems
+from persistence_tests.scenario.uploads import not_a_url, taken_by_login, unfillable, upload_problems
 
 OF_A_SERVER = (
     "request", "multipart", "form", "headers", "accepts", "parts", "stored_as", "bytes", "cut", "rows",
@@ -112,7 +111,7 @@ def _least_files(wanted: list[str], also: Any) -> int:
 def _request_problems(
     document: Document, at: Location, kind: OperationKind, request: Any, rule: dict[str, Any]
 ) -> Iterator[Problem]:
-    from persistence_tests.paths.origin import fits_request_line, placeholders
+    from persistence_tests.paths.origin import placeholders
     from persistence_tests.paths.request import OF_THE_NAME, OF_THE_TARGET
 
     headers = request.get("headers", {}) if isinstance(request, dict) else {}
@@ -135,11 +134,8 @@ def _request_problems(
         what = f"`{shorten(request)}` does not begin with a method that {does}"
         yield document.problem(at, what, _example(kind))
         return
-    if not url.startswith("/"):
-        yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _example(kind))
-        return
-    if not fits_request_line(url):
-        yield document.problem(at, f"no request can carry `{shorten(url)}` as it stands", PERCENT_ENCODE)
+    if problems := list(not_a_url(document, at, url, _example(kind))):
+        yield from problems
         return
     fields = {field for text in (url, *map(str, headers.values())) for field in placeholders(text)}
     known = sorted(of_kind)

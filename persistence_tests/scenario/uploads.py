@@ -74,19 +74,29 @@ def _parts(
 
 
 def _request(document: Document, at: Location, request: str, known: set[str]) -> Iterator[Problem]:
-    from persistence_tests.paths.origin import fits_request_line, placeholders
+    from persistence_tests.paths.origin import placeholders
 
     method, _, url = request.partition(" ")
     if method not in METHODS:
         what = f"`{shorten(request)}` does not begin with a method that writes"
         yield document.problem(at, what, _EXAMPLE)
-    elif not url.startswith(("/", "{")):
-        yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", _EXAMPLE)
-    elif not fits_request_line(url):
-        yield document.problem(at, f"no request can carry `{shorten(url)}` as it stands", PERCENT_ENCODE)
+    else:
+        yield from not_a_url(document, at, url, _EXAMPLE, ("/", "{"))
     for field in sorted(placeholders(url) - known):
         what = f"`{{{shorten(field)}}}` is nothing that can be filled in"
         yield document.problem(at, what, did_you_mean(field, sorted(known), "it holds, in braces,"))
+
+
+def not_a_url(
+    document: Document, at: Location, url: str, example: str, beginnings: tuple[str, ...] = ("/",)
+) -> Iterator[Problem]:
+    """Why a request cannot be sent to this URL; `example` is the remedy where it is none at all."""
+    from persistence_tests.paths.origin import fits_request_line
+
+    if not url.startswith(beginnings):
+        yield document.problem(at, f"`{shorten(url)}` is not the path of a URL", example)
+    elif not fits_request_line(url):
+        yield document.problem(at, f"no request can carry `{shorten(url)}` as it stands", PERCENT_ENCODE)
 
 
 def unfillable(document: Document, at: Location, texts: Any, known: Set[str]) -> Iterator[Problem]:

@@ -16,7 +16,6 @@ from persistence_tests.stack.stack import Stack
 pytestmark = [pytest.mark.engine, pytest.mark.soak]
 
 COMPOSE = Path(__file__).parents[1] / "fixed-media" / "compose.yaml"
-HEALTHY_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def media(engine: Engine) -> Iterator[Stack]:
     stack = Stack.prepare(spec, engine, run=f"t{secrets.token_hex(3)}", scenario="seed")
     try:
         stack.start()
-        assert wait_healthy(stack, HEALTHY_SECONDS)
+        assert wait_healthy(stack)
         yield stack
     finally:
         stack.close()
@@ -53,7 +52,7 @@ def test_usage_of_the_backup_script(media: Stack) -> None:
     assert archive.rsplit("/", 1)[1] in typed(media, "./backup-media.sh list")
     typed(media, "docker exec eatfit247-cms-api rm /home/app/assets/media-files/admin/test.txt")
     typed(media, f"./backup-media.sh restore {archive}")
-    assert wait_healthy(media, HEALTHY_SECONDS)
+    assert wait_healthy(media)
     assert typed(media, "curl http://localhost:80/media-files/admin/test.txt") == "test\n"
 
 
@@ -80,11 +79,11 @@ def test_what_the_documentation_says_is_tested(media: Stack) -> None:
         "docker kill eatfit247-cms-api && docker compose up -d --wait",
     ):
         typed(media, line)
-        assert wait_healthy(media, HEALTHY_SECONDS)
+        assert wait_healthy(media)
         assert typed(media, "curl -sS http://localhost:80/media-files/admin/test.txt") == "test\n", line
     media.machine.stop()
     media.machine.start()
-    assert wait_healthy(media, HEALTHY_SECONDS)
+    assert wait_healthy(media)
     assert (
         typed(media, "curl -sS --retry 20 --retry-all-errors http://localhost:80/media-files/admin/test.txt")
         == "test\n"

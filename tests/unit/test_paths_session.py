@@ -213,8 +213,6 @@ def test_readiness_needs_no_login(server: Server) -> None:
     "wrong",
     [
         {"login": [{"request": "login"}]},
-        {"login": [{"request": "GET /\u2028"}]},
-        {"login": [{"request": "GET /é"}]},
         {"login": [{"request": "POST /login", "form": {"csrf": "{csrf}"}}]},
         {"headers": {"Authorization": "Bearer {token}"}},
         {"login": [{"request": "GET /x", "take": {"t": {"json": "a", "header": "b"}}}]},
@@ -227,6 +225,13 @@ def test_readiness_needs_no_login(server: Server) -> None:
 def test_a_login_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HttpConfig(**{"service": "api", "port": 80, "url": "/{name}", **wrong})
+
+
+@pytest.mark.parametrize("url", ["/\u2028", "/é", "/a b", "/a\n"])
+def test_a_login_at_a_url_that_no_request_carries_says_what_to_write(url: str) -> None:
+    login = [{"request": f"GET {url}"}]
+    with pytest.raises(ValidationError, match="percent-encoded"):
+        HttpConfig(service="api", port=80, url="/{name}", login=login)  # type: ignore[arg-type]
 
 
 # TLS
