@@ -110,9 +110,10 @@ class VolumePath:
         """None where no running container shows it, or not all of it can be read: the archive has the last word."""
         from persistence_tests.stack.mounted import opened_directory
 
-        # What a container has of a bind mount may be another directory than the one that is there by now.
-        mounted = self._stack.mounted(source) if isinstance(source, str) else None
-        if isinstance(source, Path) or mounted is None:
+        if isinstance(source, Path):
+            return None  # what a container has mounted may be another directory than the one that is there by now
+        mounted = self._stack.mounted(source)
+        if mounted is None:
             return None
         with opened_directory(mounted, source, self._config.under) as directory:
             try:

@@ -20,7 +20,7 @@ from persistence_tests.paths.http import HttpPath
 from persistence_tests.paths.request import RequestTemplate
 from persistence_tests.paths.uploading import Uploading
 from tests.unit.scripted_server import OneServer, path_of
-from tests.unit.test_paths_upload import Journal
+from tests.unit.uploads import Journal
 
 TLS = Path(__file__).parent / "tls"
 LOGIN = (
